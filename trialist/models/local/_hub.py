@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,6 +73,23 @@ def read_network(folder: Path, config: Any, dtype: str) -> tuple[Network, Mappin
 
 def config_of(network: Network) -> Any:
     return cast(Any, network).config
+
+
+@contextlib.contextmanager
+def attention(config: Any, name: str) -> Generator[None]:
+    """Inside, the layers call the attention function of this name; afterwards the one from before."""
+    before = config._attn_implementation
+    try:
+        config._attn_implementation = name
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def register_attention(name: str, function: Callable[..., Any], mask: Callable[..., Any]) -> None:
+    """Make an attention function and the maker of its mask known to transformers, for this process."""
+    cast(Any, transformers).AttentionInterface.register(name, function)
+    cast(Any, transformers).AttentionMaskInterface.register(name, mask)
 
 
 def stop_ids(network: Network, tokenizer: Any) -> frozenset[int]:
@@ -173,3 +190,16 @@ def check_device(device: str) -> None:
 
 def devices() -> str:
     return "cpu, cuda" if torch.cuda.is_available() else "cpu"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Does the error say that memory ran out? On a processor torch raises a plain RuntimeError."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
+def free_memory() -> None:
+    """Give back what torch holds in reserve."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

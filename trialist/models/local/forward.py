@@ -1,0 +1,123 @@
+"""Packed tokens -> hidden states -> log-probabilities: one pass of the network, and only the logits that are read.
+
+The decoder gives hidden states of shape (1, tokens, width); the output head is applied to the positions that are read,
+some hundred at a time, so that no tensor (batch, length, vocabulary) ever exists. What an architecture does after its
+output head (a soft cap, a scale) is read off its configuration; the self-check finds what isn't known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from trialist.models.local import _hub
+from trialist.models.local.attention import NAME, TreeMeta
+from trialist.models.local.packing import Reads
+
+LOGITS_AT_ONCE = 1 << 22
+"""Logits that exist at a time: 16 MB in fp32, about what a processor's cache holds."""
+MIN_ROWS = 64
+"""Positions whose logits are computed together at least: fewer would read the head's weights too often."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """For each read its log-probability in fp32, and whether the token was the most likely one; on the device."""
+
+    logprobs: Tensor
+    greedy: Tensor
+
+
+class Forward:
+    """The two halves of a network: ``hidden`` and ``read``."""
+
+    def __init__(self, network: _hub.Network) -> None:
+        self.network = network
+        self.device = _hub.device_of(network)
+        self._decoder: Callable[..., Any] = cast(Any, network).base_model
+        self._head: Callable[[Tensor], Tensor] = cast(Any, network).get_output_embeddings()
+        self._config: Any = _hub.config_of(network)
+        self._after = _after_head(self._config.get_text_config())
+
+    def hidden(self, ids: Sequence[int] | Tensor, meta: TreeMeta) -> Tensor:
+        """Hidden states (tokens, width) of a pack; its keys and values go to ``meta.kept`` where that is wanted."""
+        tokens = torch.as_tensor(ids, device=self.device)[None]
+        with torch.inference_mode(), _hub.attention(self._config, NAME):
+            output = self._decoder(input_ids=tokens, position_ids=meta.depth[None], use_cache=False, tree=meta)
+        return output.last_hidden_state[0]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(n, width) -> (n, vocabulary) in fp32."""
+        with torch.inference_mode():
+            return self._after(self._head(hidden)).float()
+
+    def read(self, hidden: Tensor, reads: Reads) -> Read:
+        """Log-softmax at the reads' targets, natural log; a position's logits are computed once for all its targets."""
+        with torch.inference_mode():
+            at = torch.from_numpy(reads.positions)
+            positions, row = cast("tuple[Tensor, Tensor]", at.unique(return_inverse=True))
+            order = row.argsort(stable=True)
+            targets = torch.from_numpy(reads.targets)[order].to(self.device)
+            counts = torch.bincount(row, minlength=len(positions))
+            parts = self._chunks(hidden, positions.to(self.device), targets, counts)
+            back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order))).to(self.device)
+            return Read(torch.cat([p.logprobs for p in parts])[back], torch.cat([p.greedy for p in parts])[back])
+
+    def _chunks(self, hidden: Tensor, positions: Tensor, targets: Tensor, counts: Tensor) -> list[Read]:
+        """``targets`` sorted by position, ``counts[i]`` of them at ``positions[i]``."""
+        vocabulary = int(cast(Any, self._head).weight.shape[0])
+        rows = max(MIN_ROWS, LOGITS_AT_ONCE // vocabulary)
+        found: list[Read] = []
+        begins = [0, *counts.cumsum(0).tolist()]  # pyright: ignore[reportUnknownMemberType]
+        for start in range(0, len(positions), rows):
+            stop = min(start + rows, len(positions))
+            wanted = targets[begins[start] : begins[stop]]
+            row = torch.arange(stop - start).repeat_interleave(counts[start:stop]).to(self.device)
+            found.append(_picked(self.logits(hidden[positions[start:stop]]), row, wanted))
+        return found
+
+
+def _picked(logits: Tensor, row: Tensor, targets: Tensor) -> Read:
+    """Of (n, vocabulary) logits, which it overwrites, those of ``targets[k]`` in row ``row[k]``."""
+    best, index = logits.max(-1)
+    chosen = logits[row, targets]
+    lse = best + logits.sub_(best[:, None]).exp_().sum(-1).log()
+    return Read(chosen - lse[row], index[row] == targets)
+
+
+def _after_head(config: Any) -> Callable[[Tensor], Tensor]:
+    """What the configuration says of the logits after the output head."""
+    cap: float | None = getattr(config, "final_logit_softcapping", None)
+    times: float | None = getattr(config, "logit_scale", None)
+    divided: float | None = getattr(config, "logits_scaling", None)
+
+    def after(logits: Tensor) -> Tensor:
+        logits = logits if times is None else logits * times
+        logits = logits if divided is None else logits / divided
+        return logits if cap is None else (logits / cap).tanh() * cap
+
+    return after
+
+
+@contextlib.contextmanager
+def outputs_of(network: _hub.Network, layers: Sequence[str]) -> Generator[dict[str, Tensor]]:
+    """Inside, each named module's output (its first tensor, of shape (1, tokens, width)) lands in the dictionary."""
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+            found[name] = cast(Tensor, output[0] if isinstance(output, tuple) else output)
+
+        return hook
+
+    handles = [network.get_submodule(name).register_forward_hook(keep(name)) for name in dict.fromkeys(layers)]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,85 @@
+"""Attention of some queries to some keys, with the log-sum-exp that lets parts be merged; fused, and its plain twin.
+
+    out[i] = sum over j of softmax_j(s[i, j]) v[j],   s[i, j] = scale q[i].k[j] (soft-capped) + mask[i, j]
+    lse[i] = log sum over j of exp(s[i, j])
+
+Parts over disjoint keys merge exactly: out = sum of out_p exp(lse_p - lse), lse = log sum of exp(lse_p).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SCORES_AT_ONCE = 1 << 23
+"""How many scores the plain twin holds at a time: 32 MB in fp32."""
+
+_fused: Callable[..., tuple[Tensor, Tensor]] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
+
+
+@dataclass(frozen=True)
+class Part:
+    """``out`` (heads, n, width) and ``lse`` (heads, n), the latter in fp32."""
+
+    out: Tensor
+    lse: Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How a layer turns q.k into a score: its ``scale`` and its soft cap, if it has one."""
+
+    scale: float
+    softcap: float | None = None
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None = None) -> Part:
+    """``q`` (heads, n, width), ``k`` and ``v`` (key heads, m, width), key heads dividing heads; ``mask`` (n, m) holds 0
+    or -inf, with a 0 in every row, or is None for all zeros."""
+    group = q.shape[0] // k.shape[0]
+    if group > 1:
+        if mask is None:  # the queries of a group are just more queries of its key head
+            folded = attend(q.reshape(k.shape[0], -1, q.shape[-1]), k, v, scores)
+            return Part(folded.out.reshape(*q.shape[:2], -1), folded.lse.reshape(q.shape[:2]))
+        k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
+    if scores.softcap is None and q.device.type == "cpu" and k.shape[-1] == v.shape[-1]:
+        return fused(q, k, v, scores, mask)
+    rows = max(1, SCORES_AT_ONCE // (q.shape[0] * k.shape[1]))
+    if q.shape[1] <= rows:
+        return plain(q, k, v, scores, mask)
+    masks = [None] * len(q.split(rows, 1)) if mask is None else mask.split(rows)
+    parts = [plain(part, k, v, scores, m) for part, m in zip(q.split(rows, 1), masks, strict=True)]
+    return Part(torch.cat([part.out for part in parts], 1), torch.cat([part.lse for part in parts], 1))
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None) -> Part:
+    """torch's flash attention for CPUs, which returns the log-sum-exp."""
+    wide = None if mask is None else mask[None, None]
+    out, lse = _fused(q[None], k[None], v[None], 0.0, False, attn_mask=wide, scale=scores.scale)
+    return Part(out[0], lse[0])
+
+
+def plain(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None) -> Part:
+    """The formula as it stands, scores in fp32."""
+    raw = torch.matmul(q, k.transpose(-1, -2)).float().mul_(scores.scale)
+    if scores.softcap is not None:
+        raw = raw.div_(scores.softcap).tanh_().mul_(scores.softcap)
+    if mask is not None:
+        raw = raw.add_(mask)
+    lse = raw.logsumexp(-1)
+    return Part(torch.matmul(raw.sub_(lse[..., None]).exp_().to(v.dtype), v), lse)
+
+
+def merge(first: Part, second: Part) -> Part:
+    """Two parts over disjoint keys as one."""
+    share = torch.sigmoid(second.lse - first.lse)
+    out = torch.lerp(first.out, second.out, share[..., None].to(first.out.dtype))
+    return Part(out, torch.logaddexp(first.lse, second.lse))
+
+
+def with_sink(part: Part, sink: Tensor) -> Tensor:
+    """The part's output when each head has one more key, of score ``sink`` (heads,) and value zero."""
+    return part.out * torch.sigmoid(part.lse - sink.float()[:, None])[..., None].to(part.out.dtype)
