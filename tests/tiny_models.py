@@ -19,6 +19,8 @@ GATED = {**SIZES, **LENGTH, **ENDS, "intermediate_size": 48, "num_key_value_head
 GPT2 = {"vocab_size": 272, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 128, **ENDS}
 OPT = {"ffn_dim": 48, "word_embed_proj_dim": 32}
 
+OSS = ["sliding_attention", "full_attention", "sliding_attention"]
+
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", GATED),
     "gpt2": ("GPT2Config", GPT2),
@@ -27,6 +29,14 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma2": ("Gemma2Config", {**GATED, "head_dim": 8, "sliding_window": 8, "query_pre_attn_scalar": 8}),
     "qwen2": ("Qwen2Config", GATED),
     "mistral": ("MistralConfig", {**GATED, "sliding_window": 8}),
+    "gemma3": ("Gemma3TextConfig", {**GATED, "head_dim": 8, "sliding_window": 8, "query_pre_attn_scalar": 8}),
+    "qwen3": ("Qwen3Config", {**GATED, "head_dim": 8}),
+    "mixtral": ("MixtralConfig", {**GATED, "num_local_experts": 4, "sliding_window": None}),
+    "olmo2": ("Olmo2Config", GATED),
+    "gpt_oss": (
+        "GptOssConfig",
+        {**GATED, "head_dim": 8, "sliding_window": 8, "num_local_experts": 4, "layer_types": OSS},
+    ),
 }
 """Architecture -> (configuration class, fields). The windows are shorter than the test's texts."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from trialist.errors import NameUnknown
-from trialist.models.protocol import Ability, Choose, Failure, Generate, Keyed, Reply, Request
+from trialist.models.protocol import Ability, Activations, Choose, Failure, Generate, Keyed, Reply, Request
 from trialist.records import canonical_json, seed_of, sha256_hex
 
 Respond = Callable[[Keyed[Request]], Reply | Failure]
@@ -121,6 +121,8 @@ def echo() -> Scripted:
     def respond(request: Keyed[Request]) -> Reply | Failure:
         if isinstance(request.value, Generate):
             return Reply(text=request.value.prompt)
+        if isinstance(request.value, Activations):
+            return Failure("'echo' has no activations")
         prompt, options = request.value.prompt, request.value.options
         places = [prompt.rfind(option.strip()) for option in options]
         if max(places, default=-1) < 0:
@@ -168,7 +170,7 @@ def _rule(name: str, pick: Pick) -> Scripted:
 
 
 def _choosing(name: str, request: Request, pick: Pick, seed: int) -> Reply | Failure:
-    if isinstance(request, Generate):
+    if not isinstance(request, Choose):
         return Failure(f"'{name}' picks among options and this request has none")
     try:
         return _picked(request.options, pick(request.options, seed))
@@ -196,7 +198,7 @@ def _reply(options: tuple[str, ...], logprobs: tuple[float, ...]) -> Reply:
 
 def _request_seed(name: str, seed: int, request: Keyed[Request]) -> int:
     value = request.value
-    content = value.options if isinstance(value, Choose) else (str(value.max_tokens), *value.stop)
+    content = value.options if isinstance(value, Choose) else (canonical_json(value).decode(),)
     return seed_of(name, seed, request.seed, type(value).__name__, value.prompt, *content)
 
 

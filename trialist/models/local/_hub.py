@@ -110,6 +110,23 @@ def num_embeddings(network: Network) -> int:
     return int(cast(Any, network).get_input_embeddings().weight.shape[0])
 
 
+def widths(network: Network) -> tuple[int, int]:
+    """Width of the hidden states and of the feed-forward layers (four times that where the configuration has none)."""
+    config = config_of(network).get_text_config()
+    width = int(config.hidden_size)
+    named = (getattr(config, name, None) for name in ("intermediate_size", "ffn_dim", "n_inner"))
+    return width, next((int(value) for value in named if value), 4 * width)
+
+
+def tensor(values: Any, device: torch.device | str = "cpu") -> torch.Tensor:
+    """An array of numpy (or a list) as a tensor on the device."""
+    return torch.as_tensor(values).to(device)
+
+
+def dtype_name(network: Network) -> str:
+    return str(next(network.parameters()).dtype).removeprefix("torch.")
+
+
 def device_of(network: Network) -> torch.device:
     return next(network.parameters()).device
 
@@ -131,13 +148,15 @@ def logits_at(network: Network, rows: Sequence[Sequence[int]], positions: Sequen
         return network(**inputs).logits[:, keep]
 
 
-def log_probabilities(logits: torch.Tensor, targets: Sequence[int]) -> list[float]:
-    """log softmax(logits)[i, targets[i]] in fp32, natural log, for logits of shape (n, vocabulary)."""
+def log_probabilities(logits: torch.Tensor, targets: Sequence[int]) -> list[tuple[float, bool]]:
+    """log softmax(logits)[i, targets[i]] in fp32, natural log, for logits of shape (n, vocabulary); and whether the
+    target is the most likely token, the first of equals."""
     with torch.inference_mode():
         wide = logits.float()
-        index = torch.tensor(targets, device=wide.device)[:, None]
-        chosen = wide.gather(1, index)[:, 0] - wide.logsumexp(dim=1)
-        return cast("list[float]", chosen.tolist())  # pyright: ignore[reportUnknownMemberType]
+        index = torch.tensor(targets, device=wide.device)
+        chosen = wide.gather(1, index[:, None])[:, 0] - wide.logsumexp(dim=1)
+        values = cast("list[float]", chosen.tolist())  # pyright: ignore[reportUnknownMemberType]
+        return list(zip(values, cast("list[bool]", (wide.argmax(1) == index).tolist()), strict=True))  # pyright: ignore[reportUnknownMemberType]
 
 
 def next_logits(network: Network, ids: Sequence[Sequence[int]], past: Any) -> tuple[torch.Tensor, Any]:

@@ -15,18 +15,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trialist.models.local.kernels import Part, Scores, attend, merge, with_sink
+from trialist.models.local import _hub
+from trialist.models.local.kernels import Part, Scores, attend, joined, merge_into, with_sink
 from trialist.models.local.packing import Packed
 
 NAME = "trialist_tree"
-SHORT_TRUNK = 64
-"""Up to here the trunk's keys are copied before each tile's own: cheaper than a second pass and its merge."""
+
+KeyValue = tuple[Tensor, Tensor]
+"""Keys and values (key heads, tokens, width)."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A tile on the device: tokens ``start`` to ``stop``; where the ancestors before them stand in the pack (``path``,
-    None: none; ``adjoining``: of which right before the tile, in one run), the least depth of its tokens, and the mask over path and own tokens."""
+    """A tile on the device: tokens ``start`` to ``stop``; where the ancestors before them stand in the pack (``path``;
+    None: there are none), ``adjoining`` of them right before the tile in one run (0 if they aren't); the least depth of
+    its tokens; the mask over path and own tokens."""
 
     start: int
     stop: int
@@ -42,35 +45,36 @@ class TreeMeta:
     ``kept``, which takes the pack's own keys and values by layer where it is not None."""
 
     num_trunk: int
-    trunk: Mapping[int, tuple[Tensor, Tensor]]
+    chain: int
+    trunk: Mapping[int, KeyValue]
     blocks: tuple[Block, ...]
     depth: Tensor
     max_depth: int
-    kept: dict[int, tuple[Tensor, Tensor]] | None = None
+    kept: dict[int, KeyValue] | None = None
     masks: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
 
 
-def make_meta(packed: Packed, trunk: Mapping[int, tuple[Tensor, Tensor]], device: torch.device, *, keep: bool) -> TreeMeta:
+def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> TreeMeta:
     """The arrays of a pack on the device, with each tile's mask."""
-    end, depth = torch.from_numpy(packed.end).to(device), torch.from_numpy(packed.depth).to(device)
+    end, depth = _hub.tensor(packed.end, device), _hub.tensor(packed.depth, device)
     blocks: list[Block] = []
     for tile in packed.tiles:
         size = len(tile.path)
         adjoining = size if size and tile.start - int(tile.path[0]) == size else 0
-        path = torch.from_numpy(tile.path).to(device) if size else None
+        path = _hub.tensor(tile.path, device) if size else None
         own = torch.arange(tile.start, tile.stop, device=device)
         columns = own if path is None else torch.cat([path, own])
         seen = (columns[None] <= own[:, None]) & (own[:, None] < end[columns][None])
         lowest = int(packed.depth[tile.start : tile.stop].min())
         blocks.append(Block(tile.start, tile.stop, path, adjoining, lowest, _additive(seen)))
     deepest = int(packed.depth.max(initial=0))
-    return TreeMeta(packed.trunk, trunk, tuple(blocks), depth, deepest, {} if keep else None)
+    return TreeMeta(packed.trunk, packed.chain, trunk, tuple(blocks), depth, deepest, {} if keep else None)
 
 
 def tree_attention(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **given: Any
 ) -> tuple[Tensor, None]:
-    """``query`` (1, heads, n, width), ``key`` and ``value`` (1, key heads, n, width) -> ((1, n, heads, width), None)."""
+    """``query`` (1, heads, n, width), ``key``, ``value`` (1, key heads, n, width) -> ((1, n, heads, width), None)."""
     meta: TreeMeta = given["tree"]
     layer = int(module.layer_idx)  # pyright: ignore[reportArgumentType]
     scale = given.get("scaling")
@@ -81,14 +85,16 @@ def tree_attention(
         meta.kept[layer] = (k, v)
     trunk = meta.trunk.get(layer)
     if window is not None and meta.max_depth >= window:
-        part = _tiled(meta, q, (k, v), scores, trunk, window)
-    elif trunk is None or meta.num_trunk <= SHORT_TRUNK:
-        part = _tiled(meta, q, (k, v), scores, trunk, None)
+        part = _windowed(meta, q, (k, v), scores, trunk, window)
     else:
-        part = merge(attend(q, *trunk, scores), _tiled(meta, q, (k, v), scores, None, None))
+        part = _tiled(meta, q, (k, v), scores)
+        if meta.chain:
+            merge_into(part, attend(q[:, meta.chain :], k[:, : meta.chain], v[:, : meta.chain], scores), meta.chain)
+        if trunk is not None:
+            merge_into(part, attend(q, *trunk, scores))
     sink = given.get("s_aux")
     out = part.out if sink is None else with_sink(part, sink)
-    return out.transpose(0, 1)[None].contiguous(), None
+    return out[None].contiguous(), None
 
 
 def no_mask(*_: Any, **__: Any) -> None:
@@ -96,52 +102,48 @@ def no_mask(*_: Any, **__: Any) -> None:
     return
 
 
-def _tiled(
-    meta: TreeMeta,
-    q: Tensor,
-    own: tuple[Tensor, Tensor],
-    scores: Scores,
-    trunk: tuple[Tensor, Tensor] | None,
-    window: int | None,
-) -> Part:
-    """Tile by tile: to what it sees of the trunk (if given), to the path above the tile, to the tile itself."""
+def _tiled(meta: TreeMeta, q: Tensor, own: KeyValue, scores: Scores) -> Part:
+    """Tile by tile, to the path above the tile and to the tile itself."""
+    parts: list[Part] = []
+    for block in meta.blocks:
+        k, v = (_columns(tensor, block) for tensor in own)
+        parts.append(attend(q[:, block.start : block.stop], k, v, scores, block.mask))
+    return joined(parts)
+
+
+def _windowed(meta: TreeMeta, q: Tensor, own: KeyValue, scores: Scores, trunk: KeyValue | None, window: int) -> Part:
+    """The same where a window ends inside the text: trunk and chain are no longer seen by all, so each tile takes what
+    it may see of them into its own columns."""
+    chain = tuple(tensor[:, : meta.chain] for tensor in own)
+    whole = chain if trunk is None else tuple(torch.cat(pair, 1) for pair in zip(trunk, chain, strict=True))
     parts: list[Part] = []
     for index, block in enumerate(meta.blocks):
-        first = 0 if window is None else min(max(0, block.lowest - window + 1), meta.num_trunk)
-        above = (None, None) if trunk is None else (trunk[0][:, first:], trunk[1][:, first:])
-        k, v = (_columns(tensor, block, before) for tensor, before in zip(own, above, strict=True))
-        mask = _mask(meta, index, (first, 0 if trunk is None else meta.num_trunk), window)
+        stop = meta.num_trunk + (meta.chain if block.start >= meta.chain else 0)
+        start = min(max(0, block.lowest - window + 1), stop)
+        k, v = (torch.cat([a[:, start:stop], _columns(t, block)], 1) for a, t in zip(whole, own, strict=True))
+        mask = _window_mask(meta, index, (start, stop), window)
         parts.append(attend(q[:, block.start : block.stop], k, v, scores, mask))
-    if len(parts) == 1:
-        return parts[0]
-    return Part(torch.cat([part.out for part in parts], 1), torch.cat([part.lse for part in parts], 1))
+    return joined(parts)
 
 
-def _columns(tensor: Tensor, block: Block, trunk: Tensor | None) -> Tensor:
-    """The keys or values that a tile sees: (key heads, trunk + path + own, width)."""
+def _columns(tensor: Tensor, block: Block) -> Tensor:
+    """The keys or values of path and tile: (key heads, path + own, width)."""
     if block.path is None or block.adjoining:
-        found = tensor[:, block.start - block.adjoining : block.stop]
-        return found if trunk is None else torch.cat([trunk, found], 1)
-    parts = [tensor.index_select(1, block.path), tensor[:, block.start : block.stop]]
-    return torch.cat([trunk, *parts] if trunk is not None else parts, 1)
+        return tensor[:, block.start - block.adjoining : block.stop]
+    return torch.cat([tensor.index_select(1, block.path), tensor[:, block.start : block.stop]], 1)
 
 
-def _mask(meta: TreeMeta, index: int, trunk: tuple[int, int], window: int | None) -> Tensor:
-    """The tile's mask over trunk columns [first, last), path and own tokens, without what lies beyond the window; made
-    once for all layers."""
-    block = meta.blocks[index]
-    if trunk[1] <= trunk[0] and window is None:
-        return block.mask
-    key = (index, window or 0)
-    if key not in meta.masks:
-        columns = torch.arange(*trunk, device=block.mask.device) if trunk[1] > trunk[0] else meta.depth[:0]
-        mask = torch.cat([block.mask.new_zeros(len(block.mask), len(columns)), block.mask], 1)
-        if window is not None:
-            depth = meta.depth[block.start : block.stop]
-            seen = [columns, depth] if block.path is None else [columns, meta.depth[block.path], depth]
-            mask = mask.masked_fill(depth[:, None] - torch.cat(seen)[None] >= window, float("-inf"))
-        meta.masks[key] = mask
-    return meta.masks[key]
+def _window_mask(meta: TreeMeta, index: int, above: tuple[int, int], window: int) -> Tensor:
+    """The tile's mask with columns for the depths ``above``, without what lies beyond the window; made once for all
+    layers."""
+    if (index, window) not in meta.masks:
+        block = meta.blocks[index]
+        depth = meta.depth[block.start : block.stop]
+        columns = [torch.arange(*above, device=depth.device), *([] if block.path is None else [meta.depth[block.path]])]
+        mask = torch.cat([block.mask.new_zeros(len(depth), above[1] - above[0]), block.mask], 1)
+        far = depth[:, None] - torch.cat([*columns, depth])[None] >= window
+        meta.masks[index, window] = mask.masked_fill(far, float("-inf"))
+    return meta.masks[index, window]
 
 
 def _additive(seen: Tensor) -> Tensor:

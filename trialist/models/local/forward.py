@@ -8,16 +8,18 @@ output head (a soft cap, a scale) is read off its configuration; the self-check 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from trialist.models.local import _hub
 from trialist.models.local.attention import NAME, TreeMeta
 from trialist.models.local.packing import Reads
+from trialist.models.local.tree import Ints
 
 LOGITS_AT_ONCE = 1 << 22
 """Logits that exist at a time: 16 MB in fp32, about what a processor's cache holds."""
@@ -44,9 +46,9 @@ class Forward:
         self._config: Any = _hub.config_of(network)
         self._after = _after_head(self._config.get_text_config())
 
-    def hidden(self, ids: Sequence[int] | Tensor, meta: TreeMeta) -> Tensor:
+    def hidden(self, ids: Ints, meta: TreeMeta) -> Tensor:
         """Hidden states (tokens, width) of a pack; its keys and values go to ``meta.kept`` where that is wanted."""
-        tokens = torch.as_tensor(ids, device=self.device)[None]
+        tokens = _hub.tensor(ids, self.device)[None]
         with torch.inference_mode(), _hub.attention(self._config, NAME):
             output = self._decoder(input_ids=tokens, position_ids=meta.depth[None], use_cache=False, tree=meta)
         return output.last_hidden_state[0]
@@ -59,27 +61,22 @@ class Forward:
     def read(self, hidden: Tensor, reads: Reads) -> Read:
         """Log-softmax at the reads' targets, natural log; a position's logits are computed once for all its targets."""
         with torch.inference_mode():
-            at = torch.from_numpy(reads.positions)
-            positions, row = cast("tuple[Tensor, Tensor]", at.unique(return_inverse=True))
-            order = row.argsort(stable=True)
-            targets = torch.from_numpy(reads.targets)[order].to(self.device)
-            counts = torch.bincount(row, minlength=len(positions))
-            parts = self._chunks(hidden, positions.to(self.device), targets, counts)
-            back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order))).to(self.device)
+            order = np.argsort(reads.positions, kind="stable")
+            positions, counts = np.unique(reads.positions, return_counts=True)
+            parts = list(self._chunks(hidden, positions, reads.targets[order], counts))
+            back = _hub.tensor(np.argsort(order), self.device)
             return Read(torch.cat([p.logprobs for p in parts])[back], torch.cat([p.greedy for p in parts])[back])
 
-    def _chunks(self, hidden: Tensor, positions: Tensor, targets: Tensor, counts: Tensor) -> list[Read]:
+    def _chunks(self, hidden: Tensor, positions: Ints, targets: Ints, counts: Ints) -> Iterator[Read]:
         """``targets`` sorted by position, ``counts[i]`` of them at ``positions[i]``."""
         vocabulary = int(cast(Any, self._head).weight.shape[0])
         rows = max(MIN_ROWS, LOGITS_AT_ONCE // vocabulary)
-        found: list[Read] = []
-        begins = [0, *counts.cumsum(0).tolist()]  # pyright: ignore[reportUnknownMemberType]
+        begins = np.concatenate([[0], np.cumsum(counts)])
         for start in range(0, len(positions), rows):
             stop = min(start + rows, len(positions))
-            wanted = targets[begins[start] : begins[stop]]
-            row = torch.arange(stop - start).repeat_interleave(counts[start:stop]).to(self.device)
-            found.append(_picked(self.logits(hidden[positions[start:stop]]), row, wanted))
-        return found
+            wanted = _hub.tensor(targets[begins[start] : begins[stop]], self.device)
+            row = _hub.tensor(np.repeat(np.arange(stop - start), counts[start:stop]), self.device)
+            yield _picked(self.logits(hidden[_hub.tensor(positions[start:stop], self.device)]), row, wanted)
 
 
 def _picked(logits: Tensor, row: Tensor, targets: Tensor) -> Read:

@@ -8,7 +8,7 @@ Parts over disjoint keys merge exactly: out = sum of out_p exp(lse_p - lse), lse
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,7 @@ _fused: Callable[..., tuple[Tensor, Tensor]] = torch.ops.aten._scaled_dot_produc
 
 @dataclass(frozen=True)
 class Part:
-    """``out`` (heads, n, width) and ``lse`` (heads, n), the latter in fp32."""
+    """``out`` (n, heads, width) and ``lse`` (n, heads), the latter in fp32."""
 
     out: Tensor
     lse: Tensor
@@ -42,24 +42,29 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None 
     group = q.shape[0] // k.shape[0]
     if group > 1:
         if mask is None:  # the queries of a group are just more queries of its key head
-            folded = attend(q.reshape(k.shape[0], -1, q.shape[-1]), k, v, scores)
-            return Part(folded.out.reshape(*q.shape[:2], -1), folded.lse.reshape(q.shape[:2]))
+            return _unfolded(attend(q.reshape(k.shape[0], -1, q.shape[-1]), k, v, scores), q.shape[1])
         k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
     if scores.softcap is None and q.device.type == "cpu" and k.shape[-1] == v.shape[-1]:
         return fused(q, k, v, scores, mask)
     rows = max(1, SCORES_AT_ONCE // (q.shape[0] * k.shape[1]))
-    if q.shape[1] <= rows:
-        return plain(q, k, v, scores, mask)
-    masks = [None] * len(q.split(rows, 1)) if mask is None else mask.split(rows)
-    parts = [plain(part, k, v, scores, m) for part, m in zip(q.split(rows, 1), masks, strict=True)]
-    return Part(torch.cat([part.out for part in parts], 1), torch.cat([part.lse for part in parts], 1))
+    starts = range(0, q.shape[1], rows)
+    masks = [None if mask is None else mask[start : start + rows] for start in starts]
+    parts = [plain(q[:, start : start + rows], k, v, scores, m) for start, m in zip(starts, masks, strict=True)]
+    return joined(parts)
+
+
+def joined(parts: Sequence[Part]) -> Part:
+    """Parts of different queries, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Part(torch.cat([part.out for part in parts]), torch.cat([part.lse for part in parts]))
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None) -> Part:
     """torch's flash attention for CPUs, which returns the log-sum-exp."""
     wide = None if mask is None else mask[None, None]
     out, lse = _fused(q[None], k[None], v[None], 0.0, False, attn_mask=wide, scale=scores.scale)
-    return Part(out[0], lse[0])
+    return Part(out[0].transpose(0, 1), lse[0].transpose(0, 1))
 
 
 def plain(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None) -> Part:
@@ -70,16 +75,25 @@ def plain(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None) 
     if mask is not None:
         raw = raw.add_(mask)
     lse = raw.logsumexp(-1)
-    return Part(torch.matmul(raw.sub_(lse[..., None]).exp_().to(v.dtype), v), lse)
+    out = torch.matmul(raw.sub_(lse[..., None]).exp_().to(v.dtype), v)
+    return Part(out.transpose(0, 1), lse.transpose(0, 1))
 
 
-def merge(first: Part, second: Part) -> Part:
-    """Two parts over disjoint keys as one."""
-    share = torch.sigmoid(second.lse - first.lse)
-    out = torch.lerp(first.out, second.out, share[..., None].to(first.out.dtype))
-    return Part(out, torch.logaddexp(first.lse, second.lse))
+def merge_into(part: Part, other: Part, start: int = 0) -> None:
+    """Add the part over other keys of the queries from ``start`` on, in place."""
+    out, lse = part.out[start:], part.lse[start:]
+    out.lerp_(other.out, torch.sigmoid(other.lse - lse)[..., None].to(out.dtype))
+    torch.logaddexp(lse, other.lse, out=lse)
+
+
+def _unfolded(part: Part, num_queries: int) -> Part:
+    """(group x n, key heads, ...) back to (n, key heads x group, ...)."""
+    heads, width = part.out.shape[1:]
+    out = part.out.reshape(-1, num_queries, heads, width).permute(1, 2, 0, 3)
+    lse = part.lse.reshape(-1, num_queries, heads).permute(1, 2, 0)
+    return Part(out.reshape(num_queries, -1, width), lse.reshape(num_queries, -1))
 
 
 def with_sink(part: Part, sink: Tensor) -> Tensor:
     """The part's output when each head has one more key, of score ``sink`` (heads,) and value zero."""
-    return part.out * torch.sigmoid(part.lse - sink.float()[:, None])[..., None].to(part.out.dtype)
+    return part.out * torch.sigmoid(part.lse - sink.float())[..., None].to(part.out.dtype)

@@ -1,7 +1,8 @@
 """Keys and values of trunks, kept across packs, batches and evaluations.
 
-A trunk is computed in blocks of ``BLOCK`` tokens counted from its start, each in a pass of its own, so that its bytes are
-a function of its tokens alone and never of what was kept before. Only whole blocks are taken over from another trunk.
+A trunk is computed in blocks of so many tokens counted from its start, each in a pass of its own, so that its bytes
+are a function of its tokens alone and never of what was kept before. Only whole blocks are taken over from another
+trunk.
 """
 
 from __future__ import annotations
@@ -14,14 +15,11 @@ from torch import Tensor
 
 from trialist.models.local.tree import Row, common_prefix
 
-BLOCK = 256
-"""Tokens of a pass over a trunk: enough for the matrix products to run at full rate."""
-
 Layers = Mapping[int, tuple[Tensor, Tensor]]
 """Layer -> keys and values (key heads, tokens, width)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trunk:
     """``tokens`` and their keys and values in each layer."""
 
@@ -43,15 +41,18 @@ class Trunk:
         """Longer by one block."""
         if not len(self.tokens):
             return Trunk(tokens[:], layers)
-        joined = {i: (torch.cat([k, layers[i][0]], 1), torch.cat([v, layers[i][1]], 1)) for i, (k, v) in self.layers.items()}
+        joined = {
+            i: (torch.cat([k, layers[i][0]], 1), torch.cat([v, layers[i][1]], 1)) for i, (k, v) in self.layers.items()
+        }
         return Trunk(tokens, joined)
 
 
 class TrunkStore:
     """The trunks used last, up to ``max_bytes`` (the newest always)."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, block: int) -> None:
         self.max_bytes = max_bytes
+        self.block = block
         self._kept: list[Trunk] = []
 
     def find(self, tokens: Row) -> Trunk | None:
@@ -60,7 +61,7 @@ class TrunkStore:
         for trunk in self._kept:
             length = common_prefix(trunk.tokens, tokens)
             if not (length == len(tokens) == len(trunk)):
-                length -= length % BLOCK
+                length -= length % self.block
             if length > best[0]:
                 best = (length, trunk)
         length, found = best
@@ -77,11 +78,10 @@ class TrunkStore:
         while len(self._kept) > 1 and sum(t.num_bytes for t in self._kept) > self.max_bytes:
             del self._kept[0]
 
+    def passes(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """The passes that continue a trunk of ``start`` tokens, which are whole blocks, to ``stop``."""
+        for at in range(start, stop, self.block):
+            yield at, min(at + self.block, stop)
+
     def clear(self) -> None:
         self._kept.clear()
-
-
-def blocks(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """The passes from token ``start``, a multiple of ``BLOCK``, to ``stop``."""
-    for at in range(start, stop, BLOCK):
-        yield at, min(at + BLOCK, stop)

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from trialist.errors import StorageError
+import numpy as np
+
+from trialist.errors import ModelError, StorageError
 from trialist.folder import whole_folder
 from trialist.models.local import _hub
+from trialist.models.local.backend import Backend, Scores, make_backend
 from trialist.models.local.digest import model_digest
 from trialist.models.local.folder import check_folder
 from trialist.models.local.generation import Draft, generate
 from trialist.models.local.loading import context_length, load_network, load_tokenizer
-from trialist.models.local.scoring import score
+from trialist.models.local.scoring import Scored
 from trialist.models.local.text import Continuation, Encoder, Refused, check_length, make_encoder
 from trialist.models.protocol import Ability, Choose, Failure, Generate, Keyed, Reply, Request
 
-TOKENS_PER_BATCH = 4096
+WINDOW_REQUESTS, WINDOW_CHARACTERS = 1024, 1 << 22
+TOO_LARGE = "memory ran out on a text, even alone"
 ABILITIES: frozenset[Ability] = frozenset({"choose", "generate", "weights", "repeatable"})
 
 
 @dataclass(frozen=True, eq=False)
 class LocalModel:
     """A causal language model with its tokenizer. ``network`` is never edited in place: edits go to a copy, which
-    ``with_network`` makes a model of. ``max_length`` is the context in tokens; None: the architecture has no limit."""
+    ``with_network`` makes a model of. ``max_length`` is the context in tokens; None: the architecture has no limit.
+    ``capacity``: tokens of a pass; None: by the model's size and the free memory."""
 
     network: _hub.Network
     tokenizer: Any
@@ -35,7 +40,7 @@ class LocalModel:
     tokenizer_files: Mapping[str, bytes] = field(repr=False)
     encoder: Encoder = field(repr=False)
     max_length: int | None
-    tokens_per_batch: int = TOKENS_PER_BATCH
+    capacity: int | None = None
 
     @classmethod
     def load(cls, folder: str | Path, *, dtype: str = "float32", device: str = "cpu") -> LocalModel:
@@ -82,22 +87,69 @@ class LocalModel:
                 (temporary / name).write_bytes(data)
 
     def answer(self, requests: Iterable[Keyed[Request]]) -> Iterator[Keyed[Reply | Failure]]:
-        """Replies in the order of the requests. All of them are read first, so pass as many as belong together."""
-        asked = list(requests)
-        prepared = [self._prepare(keyed.value) for keyed in asked]
-        choices = [c for parts in prepared if isinstance(parts, list) for c in parts]
-        values = iter(score(self.network, choices, self.tokens_per_batch))
-        drafts = [draft for draft in prepared if isinstance(draft, Draft)]
-        generate(self.network, drafts, self._stop_ids, self._decode)
-        for keyed, parts in zip(asked, prepared, strict=True):
-            reply = _chosen(keyed.value, parts, [next(values) for _ in parts]) if isinstance(parts, list) else parts
-            yield Keyed(keyed.key, keyed.seed, _finished(reply))
+        """Replies as they get ready. Requests are read window by window, so their number doesn't matter for memory; a
+        start that several of a window share is computed once, a long one is kept for the next windows."""
+        for window in windows(requests):
+            yield from self._answer_window(window)
+
+    def score(
+        self, continuations: Sequence[Continuation], progress: Callable[[int, int], None] | None = None
+    ) -> list[Scored]:
+        """Log-probabilities of continuations that are tokens already, in order. ``progress(done, total)`` counts them.
+
+        Raises:
+            ModelError: memory ran out on one of them, alone.
+        """
+        scores: Scores | None = None
+        for scores in self.backend.passes(continuations):
+            if progress is not None:
+                progress(int(scores.ready().sum()), len(continuations))
+        if scores is None:
+            return []
+        ready = scores.ready()
+        if not ready.all():
+            longest = max(len(c.row) for c, done in zip(continuations, ready, strict=True) if not done)
+            raise ModelError(TOO_LARGE, seen=f"{longest} tokens", next_step="free memory, or use a smaller model")
+        return [scores.scored(k) for k in range(len(continuations))]
+
+    @cached_property
+    def backend(self) -> Backend:
+        """What scores: the engine, or the plain twin with its reason. The network is checked when it is first used."""
+        return make_backend(self.network, self.capacity)
+
+    def _answer_window(self, window: Sequence[Keyed[Request]]) -> Iterator[Keyed[Reply | Failure]]:
+        prepared = [(keyed, self._prepare(keyed.value)) for keyed in window]
+        yield from (_reply_to(keyed, parts) for keyed, parts in prepared if isinstance(parts, Failure))
+        yield from self._choose([(keyed, parts) for keyed, parts in prepared if isinstance(parts, list)])
+        drafts = [(keyed, parts) for keyed, parts in prepared if isinstance(parts, Draft)]
+        generate(self.network, [draft for _, draft in drafts], self._stop_ids, self._decode)
+        for keyed, draft in drafts:
+            assert draft.reply is not None, "generate() finishes every draft"
+            yield _reply_to(keyed, draft.reply)
+
+    def _choose(self, asked: Sequence[tuple[Keyed[Request], list[Continuation]]]) -> Iterator[Keyed[Reply | Failure]]:
+        """Each reply as soon as all options of its request have their log-probability."""
+        parts = [part for _, parts in asked for part in parts]
+        begins = np.cumsum([0, *(len(parts) for _, parts in asked)])
+        pending = np.ones(len(asked), np.bool_)
+        for scores in self.backend.passes(parts):
+            ready = np.logical_and.reduceat(scores.ready(), begins[:-1]) & pending
+            pending &= ~ready
+            for i in np.flatnonzero(ready).tolist():
+                keyed, options = asked[i]
+                found = [scores.scored(k) for k in range(begins[i], begins[i + 1])]
+                yield _reply_to(keyed, _chosen(keyed.value, options, found))
+        for i in np.flatnonzero(pending).tolist():
+            keyed, options = asked[i]
+            yield _reply_to(keyed, Failure(f"{TOO_LARGE}: {max(len(o.row) for o in options)} tokens"))
 
     def _prepare(self, request: Request) -> list[Continuation] | Draft | Failure:
         try:
             if isinstance(request, Choose):
                 return self._continuations(request)
-            return self._draft(request)
+            if isinstance(request, Generate):
+                return self._draft(request)
+            return Failure("activations")
         except Refused as refused:
             return Failure(str(refused))
 
@@ -123,15 +175,36 @@ class LocalModel:
         return self.encoder.backend.decode(list(ids), skip_special_tokens=False)
 
 
-def _chosen(request: Request, parts: Sequence[Continuation], values: Sequence[float]) -> Reply | Failure:
+def windows(requests: Iterable[Keyed[Request]]) -> Iterator[Sequence[Keyed[Request]]]:
+    """Runs of requests of bounded number and length; a function of the requests alone."""
+    window, length = list[Keyed[Request]](), 0
+    for keyed in requests:
+        window.append(keyed)
+        length += _length(keyed.value)
+        if len(window) >= WINDOW_REQUESTS or length >= WINDOW_CHARACTERS:
+            yield window
+            window, length = list[Keyed[Request]](), 0
+    if window:
+        yield window
+
+
+def _length(request: Request) -> int:
+    prompt = cast(object, request.prompt)  # what a user passed, whatever the type says
+    length = len(prompt) if isinstance(prompt, str) else 0
+    return length * len(request.options) if isinstance(request, Choose) else length
+
+
+def _chosen(request: Request, parts: Sequence[Continuation], found: Sequence[Scored]) -> Reply | Failure:
     assert isinstance(request, Choose)
-    if not all(math.isfinite(value) for value in values):
+    if not all(math.isfinite(one.logprob) for one in found):
         return Failure("the model gives log-probabilities that are not finite")
-    num_bytes = tuple(len(option.encode()) for option in request.options)
-    return Reply(logprobs=tuple(values), num_tokens=tuple(len(part.targets) for part in parts), num_bytes=num_bytes)
+    return Reply(
+        logprobs=tuple(one.logprob for one in found),
+        num_tokens=tuple(len(part.targets) for part in parts),
+        num_bytes=tuple(len(option.encode()) for option in request.options),
+        greedy=tuple(one.greedy for one in found),
+    )
 
 
-def _finished(reply: Reply | Failure | Draft) -> Reply | Failure:
-    done = reply.reply if isinstance(reply, Draft) else reply
-    assert done is not None, "generate() finishes every draft"
-    return done
+def _reply_to(keyed: Keyed[Request], reply: Reply | Failure) -> Keyed[Reply | Failure]:
+    return Keyed(keyed.key, keyed.seed, reply)

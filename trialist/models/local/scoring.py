@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from trialist.models.local import _hub
 from trialist.models.local.text import Continuation
@@ -20,20 +21,32 @@ Row = tuple[int, ...]
 Needed = tuple[int, int]
 """(position, target): a log-probability that some continuation needs from its row."""
 
+Found = tuple[float, bool]
+"""(log-probability, was the target the most likely token)."""
+
 ROWS_AT_ONCE = 512
 """How many positions go through the softmax together: bounds the fp32 copy of their logits."""
 
 
-def score(network: _hub.Network, continuations: Sequence[Continuation], tokens_per_batch: int) -> list[float]:
-    """Natural log-probability of each continuation, in order; NaN or infinite where the network's logits are."""
+@dataclass(frozen=True)
+class Scored:
+    """``logprob``: natural log-probability of a continuation, the sum over its tokens; NaN or infinite where the
+    network's logits are. ``greedy``: each of its tokens was the most likely one (the first of equals)."""
+
+    logprob: float
+    greedy: bool
+
+
+def score(network: _hub.Network, continuations: Sequence[Continuation], tokens_per_batch: int) -> list[Scored]:
+    """Each continuation's log-probability, in order."""
     needed = defaultdict[Row, set[Needed]](set)
     for continuation in continuations:
         needed[continuation.row].update(_needed(continuation))
     rows = sorted(needed, key=lambda row: (len(row), row))
-    found: dict[Row, dict[Needed, float]] = {}
+    found: dict[Row, dict[Needed, Found]] = {}
     for batch in batches(rows, tokens_per_batch):
         found.update(_read(network, batch, needed))
-    return [math.fsum(found[c.row][part] for part in _needed(c)) for c in continuations]
+    return [_scored([found[c.row][part] for part in _needed(c)]) for c in continuations]
 
 
 def batches(rows: Sequence[Row], tokens_per_batch: int) -> Iterator[Sequence[Row]]:
@@ -46,18 +59,22 @@ def batches(rows: Sequence[Row], tokens_per_batch: int) -> Iterator[Sequence[Row
             start = end
 
 
+def _scored(parts: Sequence[Found]) -> Scored:
+    return Scored(math.fsum(value for value, _ in parts), all(greedy for _, greedy in parts))
+
+
 def _needed(continuation: Continuation) -> list[Needed]:
     return [(continuation.first + i, target) for i, target in enumerate(continuation.targets)]
 
 
 def _read(
     network: _hub.Network, batch: Sequence[Row], needed: Mapping[Row, set[Needed]]
-) -> dict[Row, dict[Needed, float]]:
+) -> dict[Row, dict[Needed, Found]]:
     """One forward pass over a batch."""
     positions = sorted({position for row in batch for position, _ in needed[row]})
     place = {position: i for i, position in enumerate(positions)}
     logits = _hub.logits_at(network, batch, positions)
-    found = {row: dict[Needed, float]() for row in batch}
+    found = {row: dict[Needed, Found]() for row in batch}
     wanted = [(i, row, part) for i, row in enumerate(batch) for part in sorted(needed[row])]
     for start in range(0, len(wanted), ROWS_AT_ONCE):
         part = wanted[start : start + ROWS_AT_ONCE]

@@ -1,7 +1,7 @@
 """Rows of tokens -> a prefix tree, kept as sorted rows and what each shares with the one before it.
 
-Sorted lexicographically, the rows are the tree in depth-first order: row i adds the tokens ``rows[i][shared[i]:]`` below
-the path of row i - 1, and a token that many rows share stands once. Nothing else of the tree is stored.
+Sorted lexicographically, the rows are the tree in depth-first order: row i adds the tokens ``rows[i][shared[i]:]``
+below the path of row i - 1, and a token that many rows share stands once. Nothing else of the tree is stored.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ def make_tree(rows: Iterable[Sequence[int]]) -> Tree:
     ordered = sorted(set(keys))
     index = {key: i for i, key in enumerate(ordered)}
     found = [np.frombuffer(key, _BIG_ENDIAN) for key in ordered]
-    shared = [0, *(_common(a, b) for a, b in zip(found, found[1:], strict=False))] if found else []
+    shared = [0, *(_common(a, b) for a, b in pairwise(found))] if found else []
     return Tree(
         found,
         np.array(shared, np.int64),
