@@ -79,6 +79,13 @@ def test_a_cut_keeps_away_from_tokens_that_strip(monkeypatch: pytest.MonkeyPatch
     assert seen == [prompt, " bells<r> the."]
 
 
+def test_a_cut_keeps_out_of_what_the_tokenizer_itself_puts_first():
+    whole = encoder_of("gpt2")
+    made = Boundary(Encoder(whole.backend, whole.encode("the isle").ids, None, None, whole.num_tokens))
+    for prompt in ["the isle", "the bells", "the isle is"]:
+        assert made.continuations(prompt, [" and"], None) == reference(made.encoder, prompt, [" and"], None)
+
+
 def test_a_context_is_tokenised_once_over_many_requests(monkeypatch: pytest.MonkeyPatch):
     made = fast("gpt2")
     prompts = ["the lanterns count", "the bells count", "bells"]

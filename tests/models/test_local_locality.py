@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_tokenizers import MAKERS, WHOLE_MAKERS, encoder_of, texts
 from tokenizers import Regex, pre_tokenizers
@@ -109,10 +109,12 @@ def split_points(pattern: str, text: str) -> set[int]:
 
 
 @given(patterns, st.lists(st.sampled_from(["a", "ab", "1", ".", " ", "  ", "\n", " a", "'s"]), max_size=8).map("".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=1000, deadline=None)
 def test_a_proven_pattern_keeps_to_its_side_of_every_seam(pattern: str, text: str):
+    text += "b 1"
     proven = effect(pattern)
-    assume(proven != "unknown" and has_seam(text))
+    if proven == "unknown":
+        return
     whole = split_points(pattern, text)
     for place in (i for i in range(1, len(text)) if has_seam(text[i - 1 : i + 1])):
         left = {p for p in split_points(pattern, text[: place + 1]) if p < place}

@@ -181,8 +181,8 @@ def _covering(text: str, offsets: Sequence[tuple[int, int]]) -> tuple[tuple[int,
 def _is_gapless(offsets: Sequence[tuple[int, int]], length: int) -> bool:
     """Whether each token starts where those before it end, or earlier. No Python code runs for a token."""
     starts, ends = zip(*offsets, strict=True) if offsets else ((), ())
-    reached = accumulate(ends, max, initial=0)
-    return all(map(le, (*starts, length), reached))
+    starts, ends = (*starts, length), (0, *ends)
+    return starts == ends or all(map(le, starts, accumulate(ends, max)))
 
 
 def _shown(text: str) -> str:
