@@ -15,6 +15,7 @@ from trialist.errors import ModelError, StorageError
 from trialist.folder import whole_folder
 from trialist.models.local import _hub
 from trialist.models.local.backend import Backend, Scores, make_backend
+from trialist.models.local.boundary import Boundary, boundary_of
 from trialist.models.local.digest import model_digest
 from trialist.models.local.folder import check_folder
 from trialist.models.local.generation import Draft, generate
@@ -156,14 +157,18 @@ class LocalModel:
     def _continuations(self, request: Choose) -> list[Continuation]:
         if not request.options:
             raise Refused("no options to choose from")
-        return [self.encoder.continuation(request.prompt, option, self.max_length) for option in request.options]
+        return self._boundary.continuations(request.prompt, request.options, self.max_length)
+
+    @cached_property
+    def _boundary(self) -> Boundary:
+        return boundary_of(self.encoder)
 
     def _draft(self, request: Generate) -> Draft:
         if request.max_tokens < 1:
             raise Refused(f"max_tokens is {request.max_tokens}, at least 1 is allowed")
         if not all(request.stop):
             raise Refused("an empty stop string would stop everything")
-        context = self.encoder.context(request.prompt)
+        context = self._boundary.context(request.prompt)
         check_length(len(context) + request.max_tokens - 1, self.max_length)
         return Draft(context, request.max_tokens, request.stop)
 

@@ -17,6 +17,8 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import le
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,36 +62,39 @@ class Encoder:
 
     def encode(self, text: str) -> Encoded:
         """Raises ``Refused`` for a text that the tokens can't stand for: nothing is dropped or replaced silently."""
-        _check_text(text)
+        check_text(text)
         try:
             encoding = self.backend.encode(text, add_special_tokens=False)
         except Exception as error:
             raise Refused(f"the tokenizer refuses the text: {error}") from error
-        for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-            if token == self.unknown or token >= self.num_tokens:
-                raise Refused(f"{_shown(text[start:end])} is outside the vocabulary")
-        return Encoded(tuple(encoding.ids), _covering(text, encoding.offsets))
+        ids, offsets = encoding.ids, encoding.offsets
+        if (self.unknown is not None and self.unknown in ids) or max(ids, default=-1) >= self.num_tokens:
+            at = next(i for i, token in enumerate(ids) if token == self.unknown or token >= self.num_tokens)
+            start, end = offsets[at]
+            raise Refused(f"{_shown(text[start:end])} is outside the vocabulary")
+        return Encoded(tuple(ids), _covering(text, offsets))
 
     def context(self, prompt: str) -> tuple[int, ...]:
         """The tokens that a generation starts from."""
-        return self._begun(self.encode(prompt).ids)
+        return self.begun(self.encode(prompt).ids)
 
     def continuation(self, prompt: str, option: str, max_length: int | None) -> Continuation:
         """The option as the continuation of the prompt; see this module's docstring for the boundary."""
-        _check_text(prompt)
-        _check_text(option)
+        check_text(prompt)
+        check_text(option)
         if not option:
             raise Refused("an empty option has no probability")
         encoded = self.encode(prompt + option)
         start = boundary(encoded.offsets, len(prompt))
-        context, targets = self._begun(encoded.ids[:start]), encoded.ids[start:]
+        context, targets = self.begun(encoded.ids[:start]), encoded.ids[start:]
         if not targets:
             raise Refused(f"the option {_shown(option)} has no token of its own")
         row = (*context, *targets[:-1])
         check_length(len(row), max_length)
         return Continuation(row, len(context) - 1, targets)
 
-    def _begun(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+    def begun(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+        """The tokens of a text with the begin token before them; see this module's docstring."""
         begun = ids if ids[: len(self.prefix)] == self.prefix else (*self.prefix, *ids)
         if begun:
             return begun
@@ -144,7 +149,8 @@ def _unknown(backend: Tokenizer, tokenizer: Any) -> int | None:
     return tokenizer.unk_token_id if tokenizer.unk_token_id != tokenizer.eos_token_id else None
 
 
-def _check_text(text: object) -> None:
+def check_text(text: object) -> None:
+    """Raises ``Refused`` for what is no text, or no valid Unicode."""
     if not isinstance(text, str):
         raise Refused(f"not a text: {type(text).__name__}")
     try:
@@ -158,6 +164,8 @@ def _covering(text: str, offsets: Sequence[tuple[int, int]]) -> tuple[tuple[int,
 
     A normaliser that composes (NFC) leaves combining marks out of the offsets: they are given to their letter's tokens.
     """
+    if _is_gapless(offsets, len(text)):
+        return tuple(offsets)
     done, wider = 0, dict[int, int]()
     for start, end in [*offsets, (len(text), len(text))]:
         gap = text[done:start]
@@ -168,6 +176,13 @@ def _covering(text: str, offsets: Sequence[tuple[int, int]]) -> tuple[tuple[int,
             wider[done] = done + marks
         done = max(done, end)
     return tuple((start, wider.get(end, end)) for start, end in offsets) if wider else tuple(offsets)
+
+
+def _is_gapless(offsets: Sequence[tuple[int, int]], length: int) -> bool:
+    """Whether each token starts where those before it end, or earlier. No Python code runs for a token."""
+    starts, ends = zip(*offsets, strict=True) if offsets else ((), ())
+    starts, ends = (*starts, length), (0, *ends)
+    return starts == ends or all(map(le, starts, accumulate(ends, max)))
 
 
 def _shown(text: str) -> str:
