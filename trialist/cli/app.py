@@ -171,6 +171,25 @@ def gate(
     return EXIT[found.decision.verdict]
 
 
+@app.command()
+def score(
+    file: Annotated[
+        str, typer.Argument(help="JSON lines, each with context, continuations, id if wanted; - for a pipe.")
+    ],
+    model: Annotated[str, typer.Option(help="The model, such as hf/<folder>.")],
+    out: Annotated[Path | None, typer.Option(help="The file to write. Default: FILE.scores.jsonl.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Write the file anew instead of going on.")] = False,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only how many lines were scored.")] = False,
+) -> int:
+    """Log-probabilities of continuations, line by line. Exit code 0, or 3 where some lines could not be scored."""
+    from trialist.cli.score import Options
+    from trialist.cli.score import score as score_lines
+
+    return score_lines(file, Options(model, out, dtype, restart, as_json, quiet))
+
+
 @app.command("list")
 def list_names(
     kind: Annotated[str, typer.Argument(help="evaluations, interventions, threats or models.")],

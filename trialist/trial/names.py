@@ -126,22 +126,26 @@ def _dotted(kind: str, name: str) -> Any:
         raise NameUnknown(kind[:-1], name, (), see=f"{error}: is the package installed?") from error
 
 
-def model(name: str) -> Model:
-    """The model a name stands for, loaded.
+def model(name: str, *, dtype: str | None = None) -> Model:
+    """The model a name stands for, loaded; ``dtype`` is that of a local model's computation, float32 if not given.
 
     Raises:
         ModelError, NameUnknown: see the message.
     """
     scheme, _, rest = name.partition("/")
+    settings = {} if dtype is None else {"dtype": dtype}
     if scheme == "organism":
         from trialist.models.local import LocalModel
         from trialist.organisms import catalog
 
-        return LocalModel.load(catalog.path(rest))
+        return LocalModel.load(catalog.path(rest), **settings)
     if scheme == "hf":
         from trialist.models.local import LocalModel
 
-        return LocalModel.load(Path(rest).expanduser())
+        return LocalModel.load(Path(rest).expanduser(), **settings)
+    if dtype is not None and (scheme == "scripted" or ":" in name):
+        step = "leave the dtype out"
+        raise ModelError(f"model '{name}' takes no dtype", seen=dtype, allowed="none for this kind", next_step=step)
     if scheme == "scripted":
         from trialist.models.scripted import respondent
 
