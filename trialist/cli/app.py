@@ -216,6 +216,18 @@ def doctor(as_json: Json = False) -> int:
     return 0
 
 
+@app.command(
+    "lm-eval",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def lm_eval(context: typer.Context) -> int:
+    """lm-evaluation-harness, with this project's engine as --model trialist. All arguments are the harness's own."""
+    from trialist.cli.lm_eval_command import forward
+
+    return forward(context.args)
+
+
 @organism_app.command("list")
 def organism_list(as_json: Json = False) -> int:
     """The shipped organisms and their truth."""

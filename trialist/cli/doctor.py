@@ -10,7 +10,7 @@ import trialist
 from trialist.trial.registration import threads_here
 
 _CORE = ("numpy", "scipy", "polars", "pydantic", "PyYAML", "typer", "rich", "filelock", "vl-convert-python")
-_EXTRAS = {"local": ("torch", "transformers", "tokenizers", "safetensors")}
+_EXTRAS = {"local": ("torch", "transformers", "tokenizers", "safetensors"), "lm-eval": ("lm_eval",)}
 
 
 def examine() -> list[dict[str, str]]:
