@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -148,13 +150,13 @@ def test_the_local_model_uses_it(monkeypatch: pytest.MonkeyPatch):
     from trialist.models.protocol import Choose, Keyed
 
     encoder = gpt2()
-    model = LocalModel(network("llama", vocab_size=encoder.num_tokens), None, "float32", {}, encoder, 128)
-    copy = model.with_network(model.network)
+    network_ = network("llama", vocab_size=encoder.num_tokens)
+    model = LocalModel(network_, SimpleNamespace(eos_token_id=None), "float32", {}, encoder, 128)
     request = Choose("the lanterns count the bells", (" and", "."))
-    expected = [model._continuations(request), copy._continuations(request)]
-    assert expected[0] == expected[1] == reference(encoder, request.prompt, request.options, 128)
+    first = [reply.value for reply in model.answer([Keyed("", 0, request)])]
     seen = watched(monkeypatch)
-    copy._prepare(Keyed("", 0, request).value)
+    again = [reply.value for reply in model.with_network(model.network).answer([Keyed("", 0, request)])]
+    assert again == first
     assert seen == [" bells and", " bells."]
 
 

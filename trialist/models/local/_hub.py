@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import platform
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -71,6 +72,11 @@ def read_network(folder: Path, config: Any, dtype: str) -> tuple[Network, Mappin
     return cast(Network, network.eval()), found
 
 
+def is_transformers(network: Network) -> bool:
+    """Is it a model class of transformers, whose parts can be found by name?"""
+    return isinstance(network, cast(Any, transformers).PreTrainedModel)
+
+
 def config_of(network: Network) -> Any:
     return cast(Any, network).config
 
@@ -116,6 +122,25 @@ def widths(network: Network) -> tuple[int, int]:
     width = int(config.hidden_size)
     named = (getattr(config, name, None) for name in ("intermediate_size", "ffn_dim", "n_inner"))
     return width, next((int(value) for value in named if value), 4 * width)
+
+
+def key_value_bytes(network: Network) -> int:
+    """Bytes of the keys and values of one token in all layers."""
+    config = config_of(network).get_text_config()
+    heads = int(config.num_attention_heads)
+    width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+    return 2 * int(config.num_hidden_layers) * key_heads * width * next(network.parameters()).element_size()
+
+
+def surroundings(network: Network) -> str:
+    """Device, threads and versions, on which the last bits of a number depend."""
+    device = device_of(network)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    threads = torch.get_num_threads()
+    return (
+        f"{device.type} {name}, {threads} threads, torch {torch.__version__}, transformers {transformers.__version__}"
+    )
 
 
 def tensor(values: Any, device: torch.device | str = "cpu") -> torch.Tensor:

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from trialist.models.local import _hub
-from trialist.models.local.kernels import Part, Scores, attend, joined, merge_into, with_sink
+from trialist.models.local.kernels import KeyValue, Part, Scores, attend, joined, merge_into, with_sink
 from trialist.models.local.packing import Packed
 
 NAME = "trialist_tree"
-
-KeyValue = tuple[Tensor, Tensor]
-"""Keys and values (key heads, tokens, width)."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,21 @@ class TreeMeta:
     kept: dict[int, KeyValue] | None = None
     masks: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
 
+    def attend(self, layer: int, q: Tensor, own: KeyValue, scores: Scores, window: int | None) -> Part:
+        """To the trunk without a mask, to the pack's own chain without a mask, to the rest tile by tile."""
+        if self.kept is not None:
+            self.kept[layer] = own
+        trunk = self.trunk.get(layer)
+        if window is not None and self.max_depth >= window:
+            return _windowed(self, q, own, scores, trunk, window)
+        part = _tiled(self, q, own, scores)
+        if self.chain:
+            chain = (own[0][:, : self.chain], own[1][:, : self.chain])
+            merge_into(part, attend(q[:, self.chain :], *chain, scores), self.chain)
+        if trunk is not None:
+            merge_into(part, attend(q, *trunk, scores))
+        return part
+
 
 def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> TreeMeta:
     """The arrays of a pack on the device, with each tile's mask."""
@@ -71,27 +83,24 @@ def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.devic
     return TreeMeta(packed.trunk, packed.chain, trunk, tuple(blocks), depth, deepest, {} if keep else None)
 
 
+class Meta(Protocol):
+    """What answers a layer's attention; passed to the network as ``tree``."""
+
+    def attend(self, layer: int, q: Tensor, own: KeyValue, scores: Scores, window: int | None) -> Part:
+        """``q`` (heads, n, width), ``own`` keys and values (key heads, n, width); ``window``: how many tokens a token
+        sees, itself included, or None."""
+        ...
+
+
 def tree_attention(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **given: Any
 ) -> tuple[Tensor, None]:
     """``query`` (1, heads, n, width), ``key``, ``value`` (1, key heads, n, width) -> ((1, n, heads, width), None)."""
-    meta: TreeMeta = given["tree"]
-    layer = int(module.layer_idx)  # pyright: ignore[reportArgumentType]
+    meta: Meta = given["tree"]
     scale = given.get("scaling")
     scores = Scores(query.shape[-1] ** -0.5 if scale is None else float(scale), given.get("softcap"))
-    window = given.get("sliding_window")
-    q, k, v = query[0], key[0], value[0]
-    if meta.kept is not None:
-        meta.kept[layer] = (k, v)
-    trunk = meta.trunk.get(layer)
-    if window is not None and meta.max_depth >= window:
-        part = _windowed(meta, q, (k, v), scores, trunk, window)
-    else:
-        part = _tiled(meta, q, (k, v), scores)
-        if meta.chain:
-            merge_into(part, attend(q[:, meta.chain :], k[:, : meta.chain], v[:, : meta.chain], scores), meta.chain)
-        if trunk is not None:
-            merge_into(part, attend(q, *trunk, scores))
+    layer = int(module.layer_idx)  # pyright: ignore[reportArgumentType]
+    part = meta.attend(layer, query[0], (key[0], value[0]), scores, given.get("sliding_window"))
     sink = given.get("s_aux")
     out = part.out if sink is None else with_sink(part, sink)
     return out[None].contiguous(), None

@@ -5,21 +5,27 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trialist.models.local import _hub
 from trialist.models.local.digest import configuration
+from trialist.models.local.drafts import Decode, Draft
 from trialist.models.local.engine import Engine
+from trialist.models.local.generation import generate, generate_plainly
 from trialist.models.local.memory import default_capacity, free_bytes
+from trialist.models.local.probes import Probe, probe_plainly
 from trialist.models.local.schedule import Sizes
 from trialist.models.local.scoring import Scored, score
 from trialist.models.local.selfcheck import LENGTH_DEPENDENT, rope_type, why_no_tree
 from trialist.models.local.text import Continuation
+from trialist.models.protocol import Failure, Reply
 from trialist.records import canonical_json
 
+VERSION = 1
+"""Raised when the same request gets other bytes than before."""
 TOKENS_PER_BATCH = 4096
 TRUNK_SHARE = 0.1
 """Of the free memory, what the keys and values of trunks may hold."""
@@ -33,7 +39,10 @@ class PlainTwinNotice(UserWarning):
 
 
 class Scores(Protocol):
-    """What is known of a list of continuations while it is being scored."""
+    """What is known of a list of continuations and probes while they are being computed."""
+
+    @property
+    def activations(self) -> Sequence[tuple[NDArray[Any], ...] | None]: ...
 
     def ready(self) -> NDArray[np.bool_]: ...
 
@@ -48,17 +57,32 @@ class Backend:
     engine: Engine | None
     reason: str = ""
 
-    def passes(self, continuations: Sequence[Continuation]) -> Iterator[Scores]:
-        """The scores so far, after each pass of the network."""
+    def describe(self) -> str:
+        """Everything but the model that the bytes of its answers depend on."""
+        sizes = "twin" if self.engine is None else str(self.engine.sizes)
+        return f"engine {VERSION}, {sizes}, {_hub.surroundings(self.network)}"
+
+    def passes(self, continuations: Sequence[Continuation], probes: Sequence[Probe] = ()) -> Iterator[Scores]:
+        """The results so far, after each pass of the network."""
         if self.engine is not None:
-            yield from self.engine.passes(continuations)
-        elif continuations:
-            yield _Whole(score(self.network, continuations, _twin_batch(self.network)))
+            yield from self.engine.passes(continuations, probes)
+        elif continuations or probes:
+            found = score(self.network, continuations, _twin_batch(self.network))
+            yield _Whole(found, [probe_plainly(self.network, probe) for probe in probes])
+
+    def generate(
+        self, drafts: Sequence[Draft], stop_ids: frozenset[int], decode: Decode
+    ) -> Iterator[tuple[int, Reply | Failure]]:
+        """(index of the draft, its reply), as they end."""
+        if self.engine is not None:
+            return generate(self.engine, drafts, stop_ids, decode)
+        return generate_plainly(self.network, drafts, stop_ids, decode)
 
 
 @dataclass(frozen=True)
 class _Whole:
     found: Sequence[Scored]
+    activations: Sequence[tuple[NDArray[Any], ...]]
 
     def ready(self) -> NDArray[np.bool_]:
         return np.ones(len(self.found), np.bool_)
@@ -79,7 +103,7 @@ def make_backend(network: _hub.Network, capacity: int | None = None) -> Backend:
 
 
 def _why_not(network: _hub.Network) -> str | None:
-    if not hasattr(network, "config"):
+    if not _hub.is_transformers(network):
         return "it is no model of transformers"
     device, dtype = _hub.device_of(network), _hub.dtype_name(network)
     key = canonical_json([type(network).__name__, configuration(_hub.config_of(network)), str(device), dtype])

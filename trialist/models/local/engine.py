@@ -8,8 +8,9 @@ run        one pass, log-probabilities where they're read forward.py
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,38 +18,50 @@ from numpy.typing import NDArray
 from trialist.models.local import _hub
 from trialist.models.local.attention import NAME, TreeMeta, make_meta, no_mask, tree_attention
 from trialist.models.local.forward import Forward, Read
-from trialist.models.local.keyvalues import Trunk, TrunkStore
-from trialist.models.local.packing import Packed, Reads, Wanted, chain, pack_rows, trunk_reads
+from trialist.models.local.keyvalues import Layers, Trunk, TrunkStore, select
+from trialist.models.local.packing import Packed, Reads, Wanted, chain, pack_rows, row_paths, trunk_reads
+from trialist.models.local.probes import Probe, gather, outputs_of
 from trialist.models.local.schedule import Pack, Sizes, halves, schedule
 from trialist.models.local.scoring import Scored
 from trialist.models.local.text import Continuation
-from trialist.models.local.tree import Row, Tree, make_tree
+from trialist.models.local.tree import Ints, Row, Tree, make_tree
+
+NEVER = 1 << 60
+"""Tokens: no trunk is as long."""
+ROW_LIMIT = 512
+"""Texts that are generated side by side."""
 
 
 class Engine:
-    """A network that scores trees. ``sizes.capacity`` is halved, for good, when memory runs out."""
+    """A network that takes trees. ``sizes.capacity`` is halved, for good, when memory runs out. ``row_limit`` and
+    ``key_value_room``: how many texts grow side by side, and how many tokens they may have together."""
 
     def __init__(self, network: _hub.Network, sizes: Sizes, trunk_bytes: int) -> None:
         _hub.register_attention(NAME, tree_attention, no_mask)
         self.sizes = sizes
         self.num_halved = 0
+        self.row_limit = ROW_LIMIT
+        self.key_value_room = max(1, trunk_bytes // _hub.key_value_bytes(network))
         self.forward = Forward(network)
         self.store = TrunkStore(trunk_bytes, sizes.block)
 
-    def passes(self, continuations: Sequence[Continuation]) -> Iterator[Results]:
-        """Log-probabilities of the continuations, pack by pack: yields the results so far, one growing object, after
-        each pass. Their order changes nothing beyond float tolerance. What doesn't fit into memory even alone stays
-        open."""
-        if not continuations:
+    def passes(self, continuations: Sequence[Continuation], probes: Sequence[Probe] = ()) -> Iterator[Results]:
+        """Log-probabilities of the continuations and activations of the probes, pack by pack: yields the results so
+        far, one growing object, after each pass. Order changes nothing beyond float tolerance. What doesn't fit into
+        memory even alone stays open."""
+        if not continuations and not probes:
             return
-        tree = make_tree(c.row for c in continuations)
+        tree = make_tree([*(c.row for c in continuations), *(p.row for p in probes)])
         wanted, begins = _wanted(tree, continuations)
-        results = Results(begins)
-        pending = schedule(tree, self.sizes)[::-1]
+        results = Results(begins, len(probes))
+        watched = _Watched(probes, tree.place[len(continuations) :].tolist())
+        # A trunk may have passed long ago: what is to be watched must pass now.
+        sizes = replace(self.sizes, min_trunk=NEVER) if probes else self.sizes
+        pending = schedule(tree, sizes)[::-1]
         while pending:
             pack = pending.pop()
             try:
-                self._run(tree, pack, wanted, results)
+                self._run(tree, pack, wanted, watched, results)
             except (RuntimeError, MemoryError) as error:
                 if not _hub.out_of_memory(error):
                     raise
@@ -56,12 +69,33 @@ class Engine:
                 pending += reversed(halves(tree, pack))
             yield results
 
-    def _run(self, tree: Tree, pack: Pack, wanted: Wanted, results: Results) -> None:
+    def _run(self, tree: Tree, pack: Pack, wanted: Wanted, watched: _Watched, results: Results) -> None:
         header = tree.rows[pack.start][: pack.trunk]
         self._read_trunk(header, trunk_reads(pack, wanted), results)
         packed = pack_rows(tree, pack, wanted, self.sizes.tile) if pack.num_tokens else None
-        if packed is not None and len(packed.reads):
-            self._read(packed, self.trunk(header), results)
+        seen = watched.rows_in(pack)
+        if packed is not None and (len(packed.reads) or seen):
+            layers = [layer for _, k in seen for layer in watched.probes[k].layers]
+            with outputs_of(self.forward.network, layers) as outputs:
+                self._read(packed, self.trunk(header), results)
+            paths = row_paths(tree, pack) if seen else []
+            for row, k in seen:
+                results.activations[k] = gather(outputs, paths[row - pack.start], watched.probes[k])
+
+    def key_values(self, tree: Tree, trunk: int) -> dict[int, Layers]:
+        """Of each row of the tree, the keys and values beyond its first ``trunk`` tokens, which all rows share."""
+        found: dict[int, Layers] = {}
+        for pack in schedule(tree, self.sizes, trunk):
+            above = self.trunk(tree.rows[pack.start][: pack.trunk])
+            kept: Layers = {}
+            if pack.num_tokens:
+                packed = pack_rows(tree, pack, {}, self.sizes.tile)
+                meta = self._meta(packed, above, keep=True)
+                self.forward.hidden(packed.ids, packed.depth, meta)
+                kept = meta.kept or {}
+            for row, path in enumerate(row_paths(tree, pack), pack.start):
+                found[row] = select(above.layers, kept, trunk, _hub.tensor(path, self.forward.device))
+        return found
 
     def shrink(self, num_tokens: int) -> None:
         """Memory ran out on so many tokens: packs are half as large from here on."""
@@ -72,12 +106,13 @@ class Engine:
 
     def trunk(self, tokens: Row) -> Trunk:
         """Keys and values of a trunk, from the store as far as it has them."""
-        found = self.store.find(tokens) or Trunk(tokens[:0], {})
+        found = self.store.find(tokens) or Trunk.empty()
         if len(found) == len(tokens):
             return found
         for start, stop in self.store.passes(len(found), len(tokens)):
-            meta = self._meta(chain(tokens[start:stop], start, self.sizes.tile), found, keep=True)
-            self.forward.hidden(tokens[start:stop].astype(np.int64), meta)
+            packed = chain(tokens[start:stop], start, self.sizes.tile)
+            meta = self._meta(packed, found, keep=True)
+            self.forward.hidden(packed.ids, packed.depth, meta)
             found = found.then(tokens[:stop], meta.kept or {})
         self.store.keep(found)
         return found
@@ -94,22 +129,37 @@ class Engine:
             self._read(packed, self.trunk(row[:start]), results)
 
     def _read(self, packed: Packed, trunk: Trunk, results: Results) -> None:
-        hidden = self.forward.hidden(packed.ids, self._meta(packed, trunk, keep=False))
-        results.put(packed.reads, self.forward.read(hidden, packed.reads))
+        hidden = self.forward.hidden(packed.ids, packed.depth, self._meta(packed, trunk, keep=False))
+        if len(packed.reads):
+            results.put(packed.reads, self.forward.read(hidden, packed.reads))
 
     def _meta(self, packed: Packed, trunk: Trunk, *, keep: bool) -> TreeMeta:
         return make_meta(packed, trunk.layers, self.forward.device, keep=keep)
 
 
-class Results:
-    """One slot for each target of each continuation; continuation k has slots begins[k] to begins[k + 1]."""
+@dataclass(frozen=True)
+class _Watched:
+    """``rows[k]``: the row of the tree that probe k looks at."""
 
-    def __init__(self, begins: NDArray[np.int64]) -> None:
+    probes: Sequence[Probe]
+    rows: Sequence[int]
+
+    def rows_in(self, pack: Pack) -> list[tuple[int, int]]:
+        """(row, probe) of those that look at the pack."""
+        return [(row, k) for k, row in enumerate(self.rows) if pack.start <= row < pack.stop]
+
+
+class Results:
+    """One slot for each target of each continuation; continuation k has slots begins[k] to begins[k + 1].
+    ``activations[k]``: what probe k saw, or None so far."""
+
+    def __init__(self, begins: Ints, num_probes: int) -> None:
         count = int(begins[-1])
         self._begins = begins
         self._logprobs: NDArray[np.float64] = np.zeros(count)
         self._greedy: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self._filled: NDArray[np.bool_] = np.zeros(count, np.bool_)
+        self.activations: list[tuple[NDArray[Any], ...] | None] = [None] * num_probes
 
     def put(self, reads: Reads, read: Read) -> None:
         self._logprobs[reads.slots] = read.logprobs.cpu().numpy()
@@ -118,6 +168,8 @@ class Results:
 
     def ready(self) -> NDArray[np.bool_]:
         """Which continuations have all their slots."""
+        if len(self._begins) == 1:
+            return self._filled
         return np.logical_and.reduceat(self._filled, self._begins[:-1])
 
     def scored(self, k: int) -> Scored:
@@ -125,11 +177,11 @@ class Results:
         return Scored(math.fsum(self._logprobs[start:stop]), bool(self._greedy[start:stop].all()))
 
 
-def _wanted(tree: Tree, continuations: Iterable[Continuation]) -> tuple[Wanted, NDArray[np.int64]]:
+def _wanted(tree: Tree, continuations: Sequence[Continuation]) -> tuple[Wanted, Ints]:
     """What is read from each row, and where each continuation's slots begin."""
     wanted: dict[int, list[tuple[int, Sequence[int], int]]] = {}
     begins = [0]
-    for row, continuation in zip(tree.place.tolist(), continuations, strict=True):
+    for row, continuation in zip(tree.place[: len(continuations)].tolist(), continuations, strict=True):
         wanted.setdefault(row, []).append((continuation.first, continuation.targets, begins[-1]))
         begins.append(begins[-1] + len(continuation.targets))
     return wanted, np.array(begins, np.int64)

@@ -7,8 +7,7 @@ output head (a soft cap, a scale) is read off its configuration; the self-check 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from trialist.models.local import _hub
-from trialist.models.local.attention import NAME, TreeMeta
+from trialist.models.local.attention import NAME, Meta
 from trialist.models.local.packing import Reads
 from trialist.models.local.tree import Ints
 
@@ -46,17 +45,28 @@ class Forward:
         self._config: Any = _hub.config_of(network)
         self._after = _after_head(self._config.get_text_config())
 
-    def hidden(self, ids: Ints, meta: TreeMeta) -> Tensor:
-        """Hidden states (tokens, width) of a pack; its keys and values go to ``meta.kept`` where that is wanted."""
+    def hidden(self, ids: Ints, positions: Ints, meta: Meta) -> Tensor:
+        """Hidden states (tokens, width) of tokens at their ``positions``, each in its own text."""
         tokens = _hub.tensor(ids, self.device)[None]
         with torch.inference_mode(), _hub.attention(self._config, NAME):
-            output = self._decoder(input_ids=tokens, position_ids=meta.depth[None], use_cache=False, tree=meta)
+            output = self._decoder(
+                input_ids=tokens, position_ids=_hub.tensor(positions, self.device)[None], use_cache=False, tree=meta
+            )
         return output.last_hidden_state[0]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(n, width) -> (n, vocabulary) in fp32."""
         with torch.inference_mode():
             return self._after(self._head(hidden)).float()
+
+    def logits_in_parts(self, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """(first row, logits of the rows from there on), some rows at a time."""
+        rows = self._rows_at_once()
+        for start in range(0, len(hidden), rows):
+            yield start, self.logits(hidden[start : start + rows])
+
+    def _rows_at_once(self) -> int:
+        return max(MIN_ROWS, LOGITS_AT_ONCE // int(cast(Any, self._head).weight.shape[0]))
 
     def read(self, hidden: Tensor, reads: Reads) -> Read:
         """Log-softmax at the reads' targets, natural log; a position's logits are computed once for all its targets."""
@@ -69,8 +79,7 @@ class Forward:
 
     def _chunks(self, hidden: Tensor, positions: Ints, targets: Ints, counts: Ints) -> Iterator[Read]:
         """``targets`` sorted by position, ``counts[i]`` of them at ``positions[i]``."""
-        vocabulary = int(cast(Any, self._head).weight.shape[0])
-        rows = max(MIN_ROWS, LOGITS_AT_ONCE // vocabulary)
+        rows = self._rows_at_once()
         begins = np.concatenate([[0], np.cumsum(counts)])
         for start in range(0, len(positions), rows):
             stop = min(start + rows, len(positions))
@@ -99,22 +108,3 @@ def _after_head(config: Any) -> Callable[[Tensor], Tensor]:
         return logits if cap is None else (logits / cap).tanh() * cap
 
     return after
-
-
-@contextlib.contextmanager
-def outputs_of(network: _hub.Network, layers: Sequence[str]) -> Generator[dict[str, Tensor]]:
-    """Inside, each named module's output (its first tensor, of shape (1, tokens, width)) lands in the dictionary."""
-    found: dict[str, Tensor] = {}
-
-    def keep(name: str) -> Callable[..., None]:
-        def hook(module: torch.nn.Module, inputs: Any, output: Any) -> None:
-            found[name] = cast(Tensor, output[0] if isinstance(output, tuple) else output)
-
-        return hook
-
-    handles = [network.get_submodule(name).register_forward_hook(keep(name)) for name in dict.fromkeys(layers)]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()

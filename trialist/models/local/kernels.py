@@ -20,6 +20,10 @@ SCORES_AT_ONCE = 1 << 23
 _fused: Callable[..., tuple[Tensor, Tensor]] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
 
 
+KeyValue = tuple[Tensor, Tensor]
+"""Keys and values (key heads, tokens, width)."""
+
+
 @dataclass(frozen=True)
 class Part:
     """``out`` (n, heads, width) and ``lse`` (n, heads), the latter in fp32."""
@@ -69,14 +73,21 @@ def fused(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None) 
 
 def plain(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None) -> Part:
     """The formula as it stands, scores in fp32."""
+    out, lse = weigh(q, k, v, scores, None if mask is None else mask.isinf())
+    return Part(out.transpose(0, 1), lse.transpose(0, 1))
+
+
+def weigh(q: Tensor, k: Tensor, v: Tensor, scores: Scores, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    """out (..., n, width) and lse (..., n) for q (..., n, width), k and v (..., m, width) and ``hidden`` (..., n, m). A
+    query that sees nothing gets 0 and -inf."""
     raw = torch.matmul(q, k.transpose(-1, -2)).float().mul_(scores.scale)
     if scores.softcap is not None:
         raw = raw.div_(scores.softcap).tanh_().mul_(scores.softcap)
-    if mask is not None:
-        raw = raw.add_(mask)
+    if hidden is not None:
+        raw = raw.masked_fill_(hidden, float("-inf"))
     lse = raw.logsumexp(-1)
-    out = torch.matmul(raw.sub_(lse[..., None]).exp_().to(v.dtype), v)
-    return Part(out.transpose(0, 1), lse.transpose(0, 1))
+    weights = raw.sub_(lse.clamp(min=torch.finfo(lse.dtype).min)[..., None]).exp_()
+    return torch.matmul(weights.to(v.dtype), v), lse
 
 
 def merge_into(part: Part, other: Part, start: int = 0) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from trialist.models.local.kernels import KeyValue
 from trialist.models.local.tree import Row, common_prefix
 
-Layers = Mapping[int, tuple[Tensor, Tensor]]
-"""Layer -> keys and values (key heads, tokens, width)."""
+Layers = Mapping[int, KeyValue]
+"""Keys and values by layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,10 @@ class Trunk:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @classmethod
+    def empty(cls) -> Trunk:
+        return cls(np.empty(0, np.uint32), {})
 
     @property
     def num_bytes(self) -> int:
@@ -85,3 +91,14 @@ class TrunkStore:
 
     def clear(self) -> None:
         self._kept.clear()
+
+
+def select(trunk: Layers, own: Layers, start: int, path: Tensor) -> Layers:
+    """The trunk's keys and values from token ``start`` on, then the ``path`` of a pack's own; by layer."""
+    if not own:
+        return {i: (k[:, start:], v[:, start:]) for i, (k, v) in trunk.items()}
+    found = {i: (k.index_select(1, path), v.index_select(1, path)) for i, (k, v) in own.items()}
+    if not trunk:
+        return found
+    above = {i: (k[:, start:], v[:, start:]) for i, (k, v) in trunk.items()}
+    return {i: (torch.cat([above[i][0], k], 1), torch.cat([above[i][1], v], 1)) for i, (k, v) in found.items()}

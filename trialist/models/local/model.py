@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from trialist.errors import ModelError, StorageError
 from trialist.folder import whole_folder
+from trialist.models.cache import ReplyCache
 from trialist.models.local import _hub
+from trialist.models.local.answers import TOO_LARGE, replies
 from trialist.models.local.backend import Backend, Scores, make_backend
-from trialist.models.local.boundary import Boundary, boundary_of
+from trialist.models.local.boundary import boundary_of
 from trialist.models.local.digest import model_digest
+from trialist.models.local.drafts import Draft
 from trialist.models.local.folder import check_folder
-from trialist.models.local.generation import Draft, generate
 from trialist.models.local.loading import context_length, load_network, load_tokenizer
+from trialist.models.local.requests import Reader, check_continuation, check_draft, windows
 from trialist.models.local.scoring import Scored
-from trialist.models.local.text import Continuation, Encoder, Refused, check_length, make_encoder
-from trialist.models.protocol import Ability, Choose, Failure, Generate, Keyed, Reply, Request
+from trialist.models.local.text import Continuation, Encoder, Refused, make_encoder
+from trialist.models.protocol import Ability, Failure, Keyed, Reply, Request
 
-WINDOW_REQUESTS, WINDOW_CHARACTERS = 1024, 1 << 22
-TOO_LARGE = "memory ran out on a text, even alone"
-ABILITIES: frozenset[Ability] = frozenset({"choose", "generate", "weights", "repeatable"})
+ABILITIES: frozenset[Ability] = frozenset({"choose", "generate", "activations", "weights", "repeatable"})
 
 
 @dataclass(frozen=True, eq=False)
 class LocalModel:
     """A causal language model with its tokenizer. ``network`` is never edited in place: edits go to a copy, which
     ``with_network`` makes a model of. ``max_length`` is the context in tokens; None: the architecture has no limit.
-    ``capacity``: tokens of a pass; None: by the model's size and the free memory."""
+    ``capacity``: tokens of a pass; None: by the model's size and the free memory. ``cache``: where replies are kept."""
 
     network: _hub.Network
     tokenizer: Any
@@ -42,6 +43,7 @@ class LocalModel:
     encoder: Encoder = field(repr=False)
     max_length: int | None
     capacity: int | None = None
+    cache: ReplyCache | None = None
 
     @classmethod
     def load(cls, folder: str | Path, *, dtype: str = "float32", device: str = "cpu") -> LocalModel:
@@ -90,8 +92,28 @@ class LocalModel:
     def answer(self, requests: Iterable[Keyed[Request]]) -> Iterator[Keyed[Reply | Failure]]:
         """Replies as they get ready. Requests are read window by window, so their number doesn't matter for memory; a
         start that several of a window share is computed once, a long one is kept for the next windows."""
+        reader = Reader(self.network, boundary_of(self.encoder), self.max_length)
         for window in windows(requests):
-            yield from self._answer_window(window)
+            kept = self.cache.get(self._identity(), window) if self.cache else None
+            if kept is None:
+                yield from self._computed(window, reader)
+            else:
+                yield from (Keyed(asked.key, asked.seed, reply) for asked, reply in zip(window, kept, strict=True))
+
+    def _computed(self, window: Sequence[Keyed[Request]], reader: Reader) -> Iterator[Keyed[Reply | Failure]]:
+        identity = self._identity() if self.cache else ""
+        found: dict[int, Reply | Failure] = {}
+        prepared = [(Keyed(str(i), asked.seed, asked.value), reader.prepare(asked)) for i, asked in enumerate(window)]
+        for reply in replies(self.backend, prepared, self._stop_ids, self._decode):
+            found[int(reply.key)] = reply.value
+            yield Keyed(window[int(reply.key)].key, reply.seed, reply.value)
+        # Where memory ran out on the way, the identity has changed, and these bytes belong to neither.
+        if self.cache and identity == self._identity():
+            self.cache.put(identity, window, [found[i] for i in range(len(window))])
+
+    def _identity(self) -> str:
+        """Whatever the bytes of a reply depend on, beside the request."""
+        return f"{self.digest} {self.backend.describe()}"
 
     def score(
         self, continuations: Sequence[Continuation], progress: Callable[[int, int], None] | None = None
@@ -99,78 +121,44 @@ class LocalModel:
         """Log-probabilities of continuations that are tokens already, in order. ``progress(done, total)`` counts them.
 
         Raises:
-            ModelError: memory ran out on one of them, alone.
+            ModelError: one of them is empty, too long, outside the vocabulary, or too large for the memory even alone.
         """
+        for number, continuation in enumerate(continuations):
+            with _named(number):
+                check_continuation(continuation, self.encoder.num_tokens, self.max_length)
         scores: Scores | None = None
         for scores in self.backend.passes(continuations):
             if progress is not None:
                 progress(int(scores.ready().sum()), len(continuations))
         if scores is None:
             return []
-        ready = scores.ready()
-        if not ready.all():
-            longest = max(len(c.row) for c, done in zip(continuations, ready, strict=True) if not done)
-            raise ModelError(TOO_LARGE, seen=f"{longest} tokens", next_step="free memory, or use a smaller model")
+        for number in np.flatnonzero(~scores.ready()).tolist():
+            raise ModelError(f"continuation {number}: {TOO_LARGE}", seen=f"{len(continuations[number].row)} tokens")
         return [scores.scored(k) for k in range(len(continuations))]
+
+    def generate(self, drafts: Sequence[Draft], progress: Callable[[int, int], None] | None = None) -> list[Reply]:
+        """Continuations of contexts that are tokens already, in order.
+
+        Raises:
+            ModelError: a draft that can't be continued.
+        """
+        for number, draft in enumerate(drafts):
+            with _named(number):
+                check_draft(draft, self.max_length)
+        found: dict[int, Reply] = {}
+        for index, reply in self.backend.generate(drafts, self._stop_ids, self._decode):
+            if isinstance(reply, Failure):
+                raise ModelError(f"draft {index}: {reply.reason}")
+            found[index] = reply
+            if progress is not None:
+                progress(len(found), len(drafts))
+        return [found[index] for index in range(len(drafts))]
 
     @cached_property
     def backend(self) -> Backend:
-        """What scores: the engine, or the plain twin with its reason. The network is checked when it is first used."""
+        """What computes: the engine, or the plain twin with its reason. The network is checked when it is first
+        used."""
         return make_backend(self.network, self.capacity)
-
-    def _answer_window(self, window: Sequence[Keyed[Request]]) -> Iterator[Keyed[Reply | Failure]]:
-        prepared = [(keyed, self._prepare(keyed.value)) for keyed in window]
-        yield from (_reply_to(keyed, parts) for keyed, parts in prepared if isinstance(parts, Failure))
-        yield from self._choose([(keyed, parts) for keyed, parts in prepared if isinstance(parts, list)])
-        drafts = [(keyed, parts) for keyed, parts in prepared if isinstance(parts, Draft)]
-        generate(self.network, [draft for _, draft in drafts], self._stop_ids, self._decode)
-        for keyed, draft in drafts:
-            assert draft.reply is not None, "generate() finishes every draft"
-            yield _reply_to(keyed, draft.reply)
-
-    def _choose(self, asked: Sequence[tuple[Keyed[Request], list[Continuation]]]) -> Iterator[Keyed[Reply | Failure]]:
-        """Each reply as soon as all options of its request have their log-probability."""
-        parts = [part for _, parts in asked for part in parts]
-        begins = np.cumsum([0, *(len(parts) for _, parts in asked)])
-        pending = np.ones(len(asked), np.bool_)
-        for scores in self.backend.passes(parts):
-            ready = np.logical_and.reduceat(scores.ready(), begins[:-1]) & pending
-            pending &= ~ready
-            for i in np.flatnonzero(ready).tolist():
-                keyed, options = asked[i]
-                found = [scores.scored(k) for k in range(begins[i], begins[i + 1])]
-                yield _reply_to(keyed, _chosen(keyed.value, options, found))
-        for i in np.flatnonzero(pending).tolist():
-            keyed, options = asked[i]
-            yield _reply_to(keyed, Failure(f"{TOO_LARGE}: {max(len(o.row) for o in options)} tokens"))
-
-    def _prepare(self, request: Request) -> list[Continuation] | Draft | Failure:
-        try:
-            if isinstance(request, Choose):
-                return self._continuations(request)
-            if isinstance(request, Generate):
-                return self._draft(request)
-            return Failure("activations")
-        except Refused as refused:
-            return Failure(str(refused))
-
-    def _continuations(self, request: Choose) -> list[Continuation]:
-        if not request.options:
-            raise Refused("no options to choose from")
-        return self._boundary.continuations(request.prompt, request.options, self.max_length)
-
-    @cached_property
-    def _boundary(self) -> Boundary:
-        return boundary_of(self.encoder)
-
-    def _draft(self, request: Generate) -> Draft:
-        if request.max_tokens < 1:
-            raise Refused(f"max_tokens is {request.max_tokens}, at least 1 is allowed")
-        if not all(request.stop):
-            raise Refused("an empty stop string would stop everything")
-        context = self._boundary.context(request.prompt)
-        check_length(len(context) + request.max_tokens - 1, self.max_length)
-        return Draft(context, request.max_tokens, request.stop)
 
     @cached_property
     def _stop_ids(self) -> frozenset[int]:
@@ -180,36 +168,10 @@ class LocalModel:
         return self.encoder.backend.decode(list(ids), skip_special_tokens=False)
 
 
-def windows(requests: Iterable[Keyed[Request]]) -> Iterator[Sequence[Keyed[Request]]]:
-    """Runs of requests of bounded number and length; a function of the requests alone."""
-    window, length = list[Keyed[Request]](), 0
-    for keyed in requests:
-        window.append(keyed)
-        length += _length(keyed.value)
-        if len(window) >= WINDOW_REQUESTS or length >= WINDOW_CHARACTERS:
-            yield window
-            window, length = list[Keyed[Request]](), 0
-    if window:
-        yield window
-
-
-def _length(request: Request) -> int:
-    prompt = cast(object, request.prompt)  # what a user passed, whatever the type says
-    length = len(prompt) if isinstance(prompt, str) else 0
-    return length * len(request.options) if isinstance(request, Choose) else length
-
-
-def _chosen(request: Request, parts: Sequence[Continuation], found: Sequence[Scored]) -> Reply | Failure:
-    assert isinstance(request, Choose)
-    if not all(math.isfinite(one.logprob) for one in found):
-        return Failure("the model gives log-probabilities that are not finite")
-    return Reply(
-        logprobs=tuple(one.logprob for one in found),
-        num_tokens=tuple(len(part.targets) for part in parts),
-        num_bytes=tuple(len(option.encode()) for option in request.options),
-        greedy=tuple(one.greedy for one in found),
-    )
-
-
-def _reply_to(keyed: Keyed[Request], reply: Reply | Failure) -> Keyed[Reply | Failure]:
-    return Keyed(keyed.key, keyed.seed, reply)
+@contextlib.contextmanager
+def _named(number: int) -> Generator[None]:
+    """What is refused names its place in the list."""
+    try:
+        yield
+    except Refused as refused:
+        raise ModelError(f"request {number}: {refused}") from refused

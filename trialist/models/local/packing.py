@@ -44,8 +44,7 @@ NOTHING = Reads(*[np.empty(0, np.int64)] * 3)
 @dataclass(frozen=True)
 class Packed:
     """``ids``, ``depth`` (the position in its own text) and ``end`` of each token; the first ``chain`` tokens are
-    ancestors of all others, and no other tile's path names them; ``tails[r]``: where the r-th row's last token stands,
-    or -1 where the row ends in the trunk."""
+    ancestors of all others, and no other tile's path names them."""
 
     trunk: int
     chain: int
@@ -54,7 +53,6 @@ class Packed:
     end: Ints
     tiles: Sequence[Tile]
     reads: Reads
-    tails: Ints
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,7 +72,6 @@ def pack_rows(tree: Tree, pack: Pack, wanted: Wanted, tile: int) -> Packed:
     end, depth = np.full(size, size, np.int64), np.empty(size, np.int64)
     tiles: list[Tile] = []
     reads: list[tuple[Ints, Sequence[int], Ints]] = []
-    tails: list[int] = []
     for row, stop, path in _walk(tree, pack, end, depth):
         length = len(path)
         while len(tiles) < len(starts) - 1 and starts[len(tiles)] < stop:
@@ -85,10 +82,15 @@ def pack_rows(tree: Tree, pack: Pack, wanted: Wanted, tile: int) -> Packed:
             skip = max(0, trunk - first)
             slots = np.arange(slot + skip, slot + len(targets))
             reads.append((path[first + skip : first + len(targets)].copy(), targets[skip:], slots))
-        tails.append(int(path[-1]) if length > trunk else -1)
     ids = [tree.rows[row][trunk if row == pack.start else tree.shared[row] :] for row in range(pack.start, pack.stop)]
     tokens = np.concatenate(ids).astype(np.int64)
-    return Packed(trunk, chain, tokens, depth, end, tiles, _reads(reads), np.array(tails, np.int64))
+    return Packed(trunk, chain, tokens, depth, end, tiles, _reads(reads))
+
+
+def row_paths(tree: Tree, pack: Pack) -> list[Ints]:
+    """For each row of the pack, where its tokens below the trunk stand, by depth."""
+    scratch = np.empty(pack.num_tokens, np.int64)
+    return [path[pack.trunk :].copy() for _, _, path in _walk(tree, pack, scratch, scratch.copy())]
 
 
 def _walk(tree: Tree, pack: Pack, end: Ints, depth: Ints) -> Iterator[tuple[int, int, Ints]]:
@@ -130,7 +132,7 @@ def chain(ids: Row, trunk: int, tile: int, reads: Reads = NOTHING) -> Packed:
     tiles = [Tile(start, min(start + tile, size), np.arange(start)) for start in range(0, size, tile)]
     depth = np.arange(trunk, trunk + size)
     end = np.full(size, size, np.int64)
-    return Packed(trunk, 0, ids.astype(np.int64), depth, end, tiles, reads, np.array([size - 1]))
+    return Packed(trunk, 0, ids.astype(np.int64), depth, end, tiles, reads)
 
 
 def _tile_starts(tree: Tree, pack: Pack, chain: int, tile: int) -> list[int]:

@@ -42,11 +42,12 @@ class Pack:
     num_tokens: int
 
 
-def schedule(tree: Tree, sizes: Sizes) -> list[Pack]:
-    """Packs of at most ``sizes.capacity`` tokens that cover every row once, in order; a longer row stands alone."""
+def schedule(tree: Tree, sizes: Sizes, trunk: int = 0) -> list[Pack]:
+    """Packs of at most ``sizes.capacity`` tokens that cover every row once, in order; a longer row stands alone.
+    ``trunk``: tokens that all rows share and that are computed beforehand in any case."""
     if not len(tree.rows):
         return []
-    return _joined(tree, _split(tree, (0, len(tree.rows), 0), sizes), sizes.capacity)
+    return _joined(tree, _split(tree, (0, len(tree.rows), trunk), sizes), sizes.capacity)
 
 
 def halves(tree: Tree, pack: Pack) -> list[Pack]:

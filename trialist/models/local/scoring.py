@@ -49,14 +49,17 @@ def score(network: _hub.Network, continuations: Sequence[Continuation], tokens_p
     return [_scored([found[c.row][part] for part in _needed(c)]) for c in continuations]
 
 
-def batches(rows: Sequence[Row], tokens_per_batch: int) -> Iterator[Sequence[Row]]:
+def batches(rows: Sequence[Row], tokens_per_batch: int, *, equal: bool = False) -> Iterator[Sequence[Row]]:
     """Runs of rows, of rising length, that hold at most ``tokens_per_batch`` tokens once padded; a longer row stands
-    alone."""
+    alone. ``equal``: rows of one length only."""
     start = 0
     for end in range(1, len(rows) + 1):
-        if end == len(rows) or (end + 1 - start) * len(rows[end]) > tokens_per_batch:
-            yield rows[start:end]
-            start = end
+        if end < len(rows):
+            longer = equal and len(rows[end]) > len(rows[start])
+            if not longer and (end + 1 - start) * len(rows[end]) <= tokens_per_batch:
+                continue
+        yield rows[start:end]
+        start = end
 
 
 def _scored(parts: Sequence[Found]) -> Scored:
