@@ -17,7 +17,7 @@ from trialist.models.cache import ReplyCache
 from trialist.models.local import _hub
 from trialist.models.local.answers import TOO_LARGE, replies
 from trialist.models.local.backend import Backend, Scores, make_backend
-from trialist.models.local.boundary import boundary_of
+from trialist.models.local.boundary import Boundary, boundary_of
 from trialist.models.local.digest import model_digest
 from trialist.models.local.drafts import Draft
 from trialist.models.local.folder import check_folder
@@ -92,7 +92,7 @@ class LocalModel:
     def answer(self, requests: Iterable[Keyed[Request]]) -> Iterator[Keyed[Reply | Failure]]:
         """Replies as they get ready. Requests are read window by window, so their number doesn't matter for memory; a
         start that several of a window share is computed once, a long one is kept for the next windows."""
-        reader = Reader(self.network, boundary_of(self.encoder), self.max_length)
+        reader = Reader(self.network, self._boundary, self.max_length)
         for window in windows(requests):
             kept = self.cache.get(self._identity(), window) if self.cache else None
             if kept is None:
@@ -153,6 +153,10 @@ class LocalModel:
             if progress is not None:
                 progress(len(found), len(drafts))
         return [found[index] for index in range(len(drafts))]
+
+    @cached_property
+    def _boundary(self) -> Boundary:
+        return boundary_of(self.encoder)
 
     @cached_property
     def backend(self) -> Backend:
