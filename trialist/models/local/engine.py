@@ -156,6 +156,7 @@ class Results:
     def __init__(self, begins: Ints, num_probes: int) -> None:
         count = int(begins[-1])
         self._begins = begins
+        self._bounds: list[int] = begins.tolist()
         self._logprobs: NDArray[np.float64] = np.zeros(count)
         self._greedy: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self._filled: NDArray[np.bool_] = np.zeros(count, np.bool_)
@@ -173,8 +174,8 @@ class Results:
         return np.logical_and.reduceat(self._filled, self._begins[:-1])
 
     def scored(self, k: int) -> Scored:
-        start, stop = self._begins[k], self._begins[k + 1]
-        return Scored(math.fsum(self._logprobs[start:stop]), bool(self._greedy[start:stop].all()))
+        start, stop = self._bounds[k], self._bounds[k + 1]
+        return Scored(math.fsum(self._logprobs[start:stop].tolist()), all(self._greedy[start:stop].tolist()))
 
 
 def _wanted(tree: Tree, continuations: Sequence[Continuation]) -> tuple[Wanted, Ints]:
