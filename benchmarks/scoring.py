@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from generating import generation_rows
 from overhead import overhead_rows
-from shapes import WORKLOADS, Workload, operations, random_network
+from shapes import SIZES, WORKLOADS, Workload, operations, random_network
 
 from trialist.models.local.backend import Backend, make_backend
 from trialist.models.local.text import Continuation
@@ -162,7 +162,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--model", help="a model folder; default: random weights")
-    parser.add_argument("--random", choices=("34m", "1b", "8b"), default="34m")
+    parser.add_argument("--random", choices=tuple(SIZES), default="34m")
     return parser.parse_args()
 
 

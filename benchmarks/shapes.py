@@ -49,6 +49,7 @@ WORKLOADS = (
 """``at_least``: how many times faster than the peer each must be."""
 
 SIZES: dict[str, dict[str, int]] = {
+    "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128},
     "34m": {"hidden_size": 512, "num_hidden_layers": 8, "num_attention_heads": 8, "intermediate_size": 1408},
     "1b": {"hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32, "intermediate_size": 8192},
     "8b": {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "intermediate_size": 14336},
@@ -58,7 +59,7 @@ SIZES: dict[str, dict[str, int]] = {
 def random_network(size: str, *, device: str, dtype: torch.dtype, vocabulary: int = VOCABULARY) -> Any:
     """A Llama-shaped network with random weights; key heads are a quarter of the heads from a billion parameters on."""
     shape = SIZES[size]
-    key_heads = shape["num_attention_heads"] // (1 if size == "34m" else 4)
+    key_heads = shape["num_attention_heads"] // (4 if shape["hidden_size"] > 1024 else 1)
     config = transformers.LlamaConfig(
         vocab_size=vocabulary, num_key_value_heads=key_heads, max_position_embeddings=4096, **shape
     )
