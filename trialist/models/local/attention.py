@@ -16,10 +16,34 @@ import torch
 from torch import Tensor
 
 from trialist.models.local import _hub
+from trialist.models.local.flex import flex_meta
 from trialist.models.local.kernels import KeyValue, Part, Scores, attend, joined, merge_into, with_sink
 from trialist.models.local.packing import Packed
 
 NAME = "trialist_tree"
+
+
+class Meta(Protocol):
+    """What answers a layer's attention; passed to the network as ``tree``."""
+
+    def attend(self, layer: int, q: Tensor, own: KeyValue, scores: Scores, window: int | None) -> Part:
+        """``q`` (heads, n, width), ``own`` keys and values (key heads, n, width); ``window``: how many tokens a token
+        sees, itself included, or None."""
+        ...
+
+
+class PackMeta(Meta, Protocol):
+    """A pack's; ``kept`` takes the pack's own keys and values by layer where it is not None."""
+
+    kept: dict[int, KeyValue] | None
+
+
+class MakeMeta(Protocol):
+    """A pack below a trunk -> what answers its attention; ``keep`` its own keys and values."""
+
+    def __call__(
+        self, packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool
+    ) -> PackMeta: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +90,13 @@ class TreeMeta:
         return part
 
 
-def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> TreeMeta:
+def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> PackMeta:
+    """A pack's own attention, for the device: FlexAttention on a GPU, tiles elsewhere."""
+    make: MakeMeta = flex_meta if device.type == "cuda" else tile_meta
+    return make(packed, trunk, device, keep=keep)
+
+
+def tile_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> TreeMeta:
     """The arrays of a pack on the device, with each tile's mask."""
     end, depth = _hub.tensor(packed.end, device), _hub.tensor(packed.depth, device)
     blocks: list[Block] = []
@@ -81,15 +111,6 @@ def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.devic
         blocks.append(Block(tile.start, tile.stop, path, adjoining, lowest, _additive(seen)))
     deepest = int(packed.depth.max(initial=0))
     return TreeMeta(packed.trunk, packed.chain, trunk, tuple(blocks), depth, deepest, {} if keep else None)
-
-
-class Meta(Protocol):
-    """What answers a layer's attention; passed to the network as ``tree``."""
-
-    def attend(self, layer: int, q: Tensor, own: KeyValue, scores: Scores, window: int | None) -> Part:
-        """``q`` (heads, n, width), ``own`` keys and values (key heads, n, width); ``window``: how many tokens a token
-        sees, itself included, or None."""
-        ...
 
 
 def tree_attention(
