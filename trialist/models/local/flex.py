@@ -59,7 +59,6 @@ class FlexMeta:
     """What the layers need of a pack: its trunk as (keys, values) by layer, who sees whom; and ``kept``, which takes
     the pack's own keys and values by layer where it is not None."""
 
-    num_trunk: int
     trunk: Mapping[int, KeyValue]
     sight: Sight
     device: torch.device
@@ -105,7 +104,7 @@ class FlexMeta:
 def flex_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> FlexMeta:
     """The pack's ``FlexMeta``; its masks are made when a layer first asks for them."""
     deepest = int(packed.depth.max(initial=0))
-    return FlexMeta(packed.trunk, trunk, sight_of(packed), device, deepest, {} if keep else None)
+    return FlexMeta(trunk, sight_of(packed), device, deepest, {} if keep else None)
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """Packed tokens -> hidden states -> log-probabilities: one pass of the network, and only the logits that are read.
 
 The decoder gives hidden states of shape (1, tokens, width); the output head is applied to the positions that are read,
-some hundred at a time, so that no tensor (batch, length, vocabulary) ever exists. What an architecture does after its
+some at a time, so that no tensor (batch, length, vocabulary) ever exists. What an architecture does after its
 output head (a soft cap, a scale) is read off its configuration; the self-check finds what isn't known here.
 """
 
