@@ -145,7 +145,11 @@ def surroundings(network: Network) -> str:
 
 def tensor(values: Any, device: torch.device | str = "cpu") -> torch.Tensor:
     """An array of numpy (or a list) as a tensor on the device."""
-    return torch.as_tensor(values).to(device)
+    made = torch.as_tensor(values)
+    if torch.device(device).type != "cuda":
+        return made.to(device)
+    # From pinned memory the copy is queued; from any other it would wait for all that is queued before it.
+    return made.pin_memory().to(device, non_blocking=True)
 
 
 def dtype_name(network: Network) -> str:

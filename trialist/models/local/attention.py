@@ -18,12 +18,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trialist.models.local import _hub
+from trialist.models.local.flex import flex_meta
 from trialist.models.local.kernels import KeyValue, Part, Scores, attend, joined, merge_into, with_sink
 from trialist.models.local.packing import Packed
 
 NAME = "trialist_tree"
 MINUS_INFINITY = np.uint32(0xFF800000)
 """Its bits in fp32; those of 0 are all zero."""
+
+
+class Meta(Protocol):
+    """What answers a layer's attention; passed to the network as ``tree``."""
+
+    def attend(self, layer: int, q: Tensor, own: KeyValue, scores: Scores, window: int | None) -> Part:
+        """``q`` (heads, n, width), ``own`` keys and values (key heads, n, width); ``window``: how many tokens a token
+        sees, itself included, or None."""
+        ...
+
+
+class PackMeta(Meta, Protocol):
+    """A pack's; ``kept`` takes the pack's own keys and values by layer where it is not None."""
+
+    kept: dict[int, KeyValue] | None
+
+
+class MakeMeta(Protocol):
+    """A pack below a trunk -> what answers its attention; ``keep`` its own keys and values."""
+
+    def __call__(
+        self, packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool
+    ) -> PackMeta: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +94,13 @@ class TreeMeta:
         return part
 
 
-def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> TreeMeta:
+def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> PackMeta:
+    """A pack's own attention, for the device: FlexAttention on a GPU, tiles elsewhere."""
+    make: MakeMeta = flex_meta if device.type == "cuda" else tile_meta
+    return make(packed, trunk, device, keep=keep)
+
+
+def tile_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> TreeMeta:
     """The arrays of a pack on the device, with each tile's mask."""
     # j sees i exactly if 0 <= i - j < size of j's subtree: one unsigned comparison, since a negative number is huge
     subtree = (packed.end - np.arange(len(packed))).astype(np.uint32)
@@ -87,15 +117,6 @@ def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.devic
         blocks.append(Block(tile.start, tile.stop, path, adjoining, lowest, mask))
     depth, deepest = _hub.tensor(packed.depth, device), int(packed.depth.max(initial=0))
     return TreeMeta(packed.trunk, packed.chain, trunk, tuple(blocks), depth, deepest, {} if keep else None)
-
-
-class Meta(Protocol):
-    """What answers a layer's attention; passed to the network as ``tree``."""
-
-    def attend(self, layer: int, q: Tensor, own: KeyValue, scores: Scores, window: int | None) -> Part:
-        """``q`` (heads, n, width), ``own`` keys and values (key heads, n, width); ``window``: how many tokens a token
-        sees, itself included, or None."""
-        ...
 
 
 def tree_attention(

@@ -15,7 +15,7 @@ from trialist.models.local.digest import configuration
 from trialist.models.local.drafts import Decode, Draft
 from trialist.models.local.engine import Engine
 from trialist.models.local.generation import generate, generate_plainly
-from trialist.models.local.memory import default_capacity, free_bytes
+from trialist.models.local.memory import default_sizes, free_bytes
 from trialist.models.local.probes import Probe, probe_plainly
 from trialist.models.local.schedule import Sizes
 from trialist.models.local.scoring import Scored, score
@@ -98,7 +98,7 @@ def make_backend(network: _hub.Network, capacity: int | None = None) -> Backend:
     if reason is not None:
         warnings.warn(f"the plain twin scores this model: {reason}", PlainTwinNotice, stacklevel=2)
         return Backend(network, None, reason)
-    sizes = Sizes(capacity or default_capacity(network))
+    sizes = default_sizes(network, capacity)
     return Backend(network, Engine(network, sizes, int(TRUNK_SHARE * free_bytes(_hub.device_of(network)))))
 
 

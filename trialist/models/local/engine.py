@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from trialist.models.local import _hub
-from trialist.models.local.attention import NAME, TreeMeta, make_meta, no_mask, tree_attention
+from trialist.models.local.attention import NAME, MakeMeta, PackMeta, make_meta, no_mask, tree_attention
 from trialist.models.local.forward import Forward, Read
 from trialist.models.local.keyvalues import Layers, Trunk, TrunkStore, select
 from trialist.models.local.packing import Packed, Reads, Wanted, chain, pack_rows, row_paths, trunk_reads
@@ -34,10 +35,12 @@ ROW_LIMIT = 512
 
 class Engine:
     """A network that takes trees. ``sizes.capacity`` is halved, for good, when memory runs out. ``row_limit`` and
-    ``key_value_room``: how many texts grow side by side, and how many tokens they may have together."""
+    ``key_value_room``: how many texts grow side by side, and how many tokens they may have together. ``make``: the
+    attention of a pack."""
 
-    def __init__(self, network: _hub.Network, sizes: Sizes, trunk_bytes: int) -> None:
+    def __init__(self, network: _hub.Network, sizes: Sizes, trunk_bytes: int, *, make: MakeMeta = make_meta) -> None:
         _hub.register_attention(NAME, tree_attention, no_mask)
+        self._make = make
         self.sizes = sizes
         self.num_halved = 0
         self.row_limit = ROW_LIMIT
@@ -133,8 +136,8 @@ class Engine:
         if len(packed.reads):
             results.put(packed.reads, self.forward.read(hidden, packed.reads))
 
-    def _meta(self, packed: Packed, trunk: Trunk, *, keep: bool) -> TreeMeta:
-        return make_meta(packed, trunk.layers, self.forward.device, keep=keep)
+    def _meta(self, packed: Packed, trunk: Trunk, *, keep: bool) -> PackMeta:
+        return self._make(packed, trunk.layers, self.forward.device, keep=keep)
 
 
 @dataclass(frozen=True)
@@ -163,8 +166,10 @@ class Results:
         self.activations: list[tuple[NDArray[Any], ...] | None] = [None] * num_probes
 
     def put(self, reads: Reads, read: Read) -> None:
-        self._logprobs[reads.slots] = read.logprobs.cpu().numpy()
-        self._greedy[reads.slots] = read.greedy.cpu().numpy()
+        # one copy: each waits for the device
+        logprobs, greedy = torch.stack([read.logprobs, read.greedy.to(read.logprobs.dtype)]).cpu().numpy()
+        self._logprobs[reads.slots] = logprobs
+        self._greedy[reads.slots] = greedy > 0
         self._filled[reads.slots] = True
 
     def ready(self) -> NDArray[np.bool_]:

@@ -36,10 +36,12 @@ def pick(logits: Tensor, rows: Sequence[Row]) -> Picked:
         drawn = [i for i, row in enumerate(rows) if row.draft.temperature > 0]
         for start in range(0, len(drawn), ROWS_AT_ONCE):
             part = drawn[start : start + ROWS_AT_ONCE]
-            tokens[part] = _drawn(logits[part], [rows[i] for i in part])
+            at = _hub.tensor(part, logits.device)
+            tokens[at] = _drawn(logits[at], [rows[i] for i in part])
         chosen = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
-        found = torch.where(sound, tokens, -1).cpu().numpy()
-        return Picked([int(token) if token >= 0 else None for token in found], chosen.cpu().numpy().tolist())
+        # one copy, bit for bit: each waits for the device
+        both = torch.stack([torch.where(sound, tokens, -1).int(), chosen.view(torch.int32)]).cpu().numpy()
+        return Picked([int(token) if token >= 0 else None for token in both[0]], both[1].view(np.float32).tolist())
 
 
 def uniforms(rows: Sequence[Row]) -> NDArray[np.float64]:
@@ -49,7 +51,7 @@ def uniforms(rows: Sequence[Row]) -> NDArray[np.float64]:
 
 
 def _drawn(logits: Tensor, rows: Sequence[Row]) -> Tensor:
-    temperature = torch.tensor([row.draft.temperature for row in rows], device=logits.device)
+    temperature = _hub.tensor([row.draft.temperature for row in rows], logits.device)
     cumulated = torch.softmax(logits / temperature[:, None], -1).double().cumsum(-1)
     at = _hub.tensor(uniforms(rows), logits.device)[:, None] * cumulated[:, -1:]
     # right: a token of probability zero is never drawn, not even by a number of exactly zero
