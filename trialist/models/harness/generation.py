@@ -1,8 +1,8 @@
-"""The harness's generation arguments -> ours; its prompts -> prompts that the engine reads as the same tokens."""
+"""The harness's generation arguments -> ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,6 @@ MAX_TOKENS = 256
 KNOWN = ("until", "max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens", "do_sample", "temperature")
 NEUTRAL: Mapping[str, Any] = {"num_beams": 1, "num_return_sequences": 1, "top_p": 1, "repetition_penalty": 1}
 """Arguments with the value that changes nothing; with another value they are refused."""
-
-DROPS = 16
-"""How many more tokens than needed may be cut from an overlong prompt, until what is left is a text's tokens."""
-
-Ids = Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -58,51 +53,3 @@ def final_text(text: str, stop: Sequence[str]) -> str:
     for string in stop:
         text = text.partition(string)[0]
     return text
-
-
-@dataclass(frozen=True)
-class PromptWriter:
-    """Tokens -> a prompt of at most ``room`` tokens that the engine reads as them.
-
-    ``read`` gives the tokens that the engine makes of a text, which begin with ``begin``; ``decode`` is the way back.
-    """
-
-    read: Callable[[str], Ids]
-    decode: Callable[[Ids], str]
-    begin: Ids
-    room: int
-
-    def prompt(self, text: str, wanted: Ids) -> str:
-        """``text`` itself where it is read as ``wanted``. What is too long loses tokens on the left, after the begin
-        token.
-
-        Raises:
-            ModelError: no text is read as these tokens.
-        """
-        if len(wanted) > self.room:
-            return self._cut(wanted)
-        if not wanted:
-            return text  # nothing to condition on: the engine begins with BOS or EOS
-        for candidate in (text, self.decode(wanted)):
-            if tuple(self.read(candidate)) == tuple(wanted):
-                return candidate
-        raise _unreadable(text)
-
-    def _cut(self, wanted: Ids) -> str:
-        begin = list(self.begin)
-        room = self.room - len(begin)
-        for drop in range(min(DROPS, room)):
-            kept = list(wanted[len(wanted) - room + drop :])
-            text = self.decode(kept)
-            if list(self.read(text)) == [*begin, *kept]:
-                return text
-        raise _unreadable(self.decode(wanted))
-
-
-def _unreadable(text: str) -> ModelError:
-    return ModelError(
-        "the engine reads other tokens in this prompt than the harness's tokenizer makes of it",
-        seen=ascii(text[-60:]),
-        allowed="prompts whose tokens are those of tokenizer.json, its begin token included",
-        next_step="leave add_bos_token out of --model_args; a larger max_length or smaller max_gen_toks avoids cutting",
-    )

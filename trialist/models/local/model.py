@@ -22,7 +22,7 @@ from trialist.models.local.digest import model_digest
 from trialist.models.local.drafts import Draft
 from trialist.models.local.folder import check_folder
 from trialist.models.local.loading import context_length, load_network, load_tokenizer
-from trialist.models.local.requests import Reader, check_continuation, check_draft, windows
+from trialist.models.local.requests import Reader, check_continuation, check_draft, check_tokens, windows
 from trialist.models.local.scoring import Scored
 from trialist.models.local.text import Continuation, Encoder, Refused, make_encoder
 from trialist.models.protocol import Ability, Failure, Keyed, Reply, Request
@@ -144,6 +144,7 @@ class LocalModel:
         """
         for number, draft in enumerate(drafts):
             with _named(number):
+                check_tokens(draft.context, self.encoder.num_tokens)
                 check_draft(draft, self.max_length)
         found: dict[int, Reply] = {}
         for index, reply in self.backend.generate(drafts, self._stop_ids, self._decode):
