@@ -364,6 +364,15 @@ def test_chat_templates_are_the_folders(tmp_path: Path, gpt2: Path) -> None:
         ours(gpt2).apply_chat_template([user])
 
 
+def test_a_chosen_precision_is_named(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trialist.models.local import precision
+
+    monkeypatch.setattr(precision, "is_close", lambda values, exact: True)
+    for able, dtype in ((False, "float32"), (True, "bfloat16")):
+        monkeypatch.setattr(precision, "has_instructions", lambda able=able: able)
+        assert ours(llama, dtype="auto").get_model_info()["model_dtype"] == dtype
+
+
 def test_results_name_the_model(llama: Path, tasks: Path) -> None:
     lm = ours(llama)
     config = evaluate(lm, tasks, ["tiny_choices"])["config"]
