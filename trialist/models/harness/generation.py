@@ -1,13 +1,15 @@
-"""The harness's generation arguments -> ours."""
+"""The harness's generation arguments -> ours; drafts -> the tokens that its own Hugging Face model would stop at."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trialist.errors import ModelError
 from trialist.models.harness import _outside
+from trialist.models.local import LocalModel, _hub
+from trialist.models.local.drafts import Decode, Draft
 
 MAX_TOKENS = 256
 """The harness's default of ``max_gen_toks``."""
@@ -53,3 +55,31 @@ def final_text(text: str, stop: Sequence[str]) -> str:
     for string in stop:
         text = text.partition(string)[0]
     return text
+
+
+def new_tokens(
+    model: LocalModel, drafts: Sequence[Draft], decode: Decode, progress: Callable[[int, int], None]
+) -> list[Sequence[int]]:
+    """The tokens of each draft's first sample, up to where a stop string stands in ``decode`` of them.
+
+    The engine looks for stop strings in the text that continues the prompt, the harness in the new tokens decoded
+    alone, which lose their leading space with some tokenizers. A draft that the engine stopped too early for it is
+    generated again without stop strings: its draws are its own, so its tokens begin the same.
+    """
+    ends = _hub.stop_ids(model.network, model.tokenizer)
+    found = [reply.samples[0].tokens for reply in model.generate(drafts, progress)]
+    early = [
+        i
+        for i, (draft, ids) in enumerate(zip(drafts, found, strict=True))
+        if len(ids) < draft.max_tokens and ids[-1] not in ends and not _stops(decode(ids), draft.stop)
+    ]
+    whole = model.generate([replace(drafts[i], stop=()) for i in early])
+    for i, reply in zip(early, whole, strict=True):
+        ids = reply.samples[0].tokens
+        starts = (ids[:length] for length in range(1, len(ids)))
+        found[i] = next((start for start in starts if _stops(decode(start), drafts[i].stop)), ids)
+    return [*found]
+
+
+def _stops(text: str, stop: Sequence[str]) -> bool:
+    return any(string in text for string in stop)

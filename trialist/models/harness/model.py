@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 from trialist.errors import ModelError
 from trialist.models.harness import _outside
 from trialist.models.harness.chat import apply_template, template
-from trialist.models.harness.generation import MAX_TOKENS, Options, final_text, read_options
+from trialist.models.harness.generation import MAX_TOKENS, Options, final_text, new_tokens, read_options
 from trialist.models.harness.settings import logger, read_settings
 from trialist.models.harness.tokens import Pair, Tokens
 from trialist.models.local import LocalModel
 from trialist.models.local.drafts import Draft
 from trialist.models.local.scoring import Scored
-from trialist.models.protocol import Reply
 from trialist.records import seed_of
 
 DEFAULT_LENGTH = 2048
@@ -127,9 +126,10 @@ class TrialistLM(_outside.LM):
         for group in _groups([request.args for request in requests]):
             options = [read_options(given, end) for _, given in group]
             drafts = self._drafts([context for context, _ in group], options, len(found))
-            replies = self.model.generate(drafts, partial(_show, bar, len(found), len(group)))
-            for asked, option, reply in zip(group, options, replies, strict=True):
-                text = final_text(self._text(reply), option.stop)
+            progress = partial(_show, bar, len(found), len(group))
+            generated = new_tokens(self.model, drafts, self.tokenizer.decode, progress)
+            for asked, option, ids in zip(group, options, generated, strict=True):
+                text = final_text(self._text(ids), option.stop)
                 self.cache_hook.add_partial("generate_until", asked, text)
                 found.append(text)
         bar.close()
@@ -172,9 +172,9 @@ class TrialistLM(_outside.LM):
         _say_cut(cut, len(drafts), f"{length} tokens with what is to be generated")
         return drafts
 
-    def _text(self, reply: Reply) -> str:
-        """The sample's tokens as the harness decodes them: alone, without special tokens."""
-        return str(self.tokenizer.decode(list(reply.samples[0].tokens), skip_special_tokens=True))
+    def _text(self, ids: Sequence[int]) -> str:
+        """Generated tokens as the harness decodes them: alone, without special tokens."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
 def _max_length(asked: int | None, own: int | None, tokenizer: Any) -> int:
