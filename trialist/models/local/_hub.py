@@ -23,8 +23,6 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra((error.name or "torch").partition(".")[0], "local") from error
 
-assert tokenizers  # a fast tokenizer's backend; imported so that its absence is told with the others
-
 Network = torch.nn.Module
 """A transformers causal language model."""
 
@@ -134,13 +132,24 @@ def key_value_bytes(network: Network) -> int:
 
 
 def surroundings(network: Network) -> str:
-    """Device, threads and versions, on which the last bits of a number depend."""
+    """Device, threads and versions, on which tokens and the last bits of a number depend."""
     device = device_of(network)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    threads = torch.get_num_threads()
-    return (
-        f"{device.type} {name}, {threads} threads, torch {torch.__version__}, transformers {transformers.__version__}"
-    )
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    libraries = ", ".join(f"{library.__name__} {library.__version__}" for library in (torch, transformers, tokenizers))
+    return f"{device.type} {name}, {torch.get_num_threads()} threads, {libraries}"
+
+
+def processor() -> str:
+    """Its model as far as the system says, and the widest instructions that torch uses on it: machines that share a
+    folder may differ in both."""
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # no Linux
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [
+            line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "cpu family", "model\t"))
+        ]
+    parts = [platform.machine(), *sorted(set(names)), torch.backends.cpu.get_cpu_capability()]
+    return " ".join(parts)
 
 
 def tensor(values: Any, device: torch.device | str = "cpu") -> torch.Tensor:

@@ -59,7 +59,7 @@ class Backend:
 
     def describe(self) -> str:
         """Everything but the model that the bytes of its answers depend on."""
-        sizes = "twin" if self.engine is None else str(self.engine.sizes)
+        sizes = "twin" if self.engine is None else self.engine.describe()
         return f"engine {VERSION}, {sizes}, {_hub.surroundings(self.network)}"
 
     def passes(self, continuations: Sequence[Continuation], probes: Sequence[Probe] = ()) -> Iterator[Scores]:

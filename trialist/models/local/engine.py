@@ -20,6 +20,7 @@ from trialist.models.local import _hub
 from trialist.models.local.attention import NAME, MakeMeta, PackMeta, make_meta, no_mask, tree_attention
 from trialist.models.local.forward import Forward, Read
 from trialist.models.local.keyvalues import Layers, Trunk, TrunkStore, select
+from trialist.models.local.memory import rounded
 from trialist.models.local.packing import Packed, Reads, Wanted, chain, pack_rows, row_paths, trunk_reads
 from trialist.models.local.probes import Probe, gather, outputs_of
 from trialist.models.local.schedule import Pack, Sizes, halves, schedule
@@ -44,9 +45,13 @@ class Engine:
         self.sizes = sizes
         self.num_halved = 0
         self.row_limit = ROW_LIMIT
-        self.key_value_room = max(1, trunk_bytes // _hub.key_value_bytes(network))
+        self.key_value_room = rounded(trunk_bytes // _hub.key_value_bytes(network))
         self.forward = Forward(network)
         self.store = TrunkStore(trunk_bytes, sizes.block)
+
+    def describe(self) -> str:
+        """The sizes that the last bits of results may depend on."""
+        return f"{self.sizes}, {self.row_limit} rows of {self.key_value_room} tokens"
 
     def passes(self, continuations: Sequence[Continuation], probes: Sequence[Probe] = ()) -> Iterator[Results]:
         """Log-probabilities of the continuations and activations of the probes, pack by pack: yields the results so

@@ -39,9 +39,15 @@ def default_capacity(network: _hub.Network) -> int:
     if device.type == "cpu":
         low, high = CPU_RANGE
         affordable = room // (4 * (16 * width + 4 * inner))
-        return max(1, min(affordable, max(low, min(high, CPU_BYTES // (inner * item)))))
+        return rounded(min(affordable, max(low, min(high, CPU_BYTES // (inner * item)))))
     low, high = GPU_RANGE
-    return max(low, min(high, room // gpu_token_bytes(width, inner, item, _hub.key_value_bytes(network))))
+    return rounded(max(low, min(high, room // gpu_token_bytes(width, inner, item, _hub.key_value_bytes(network)))))
+
+
+def rounded(tokens: int) -> int:
+    """Down to a power of two: what comes from the free memory shouldn't change with every byte of it, since the last
+    bits of results may depend on it."""
+    return 1 << (max(1, tokens).bit_length() - 1)
 
 
 def gpu_token_bytes(width: int, inner: int, item: int, key_values: int) -> int:
