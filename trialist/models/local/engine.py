@@ -60,12 +60,15 @@ class Engine:
         pending = schedule(tree, sizes)[::-1]
         while pending:
             pack = pending.pop()
+            if pack.num_tokens > self.sizes.capacity and pack.stop - pack.start > 1:  # planned before memory ran out
+                pending += reversed(halves(tree, pack))
+                continue
             try:
                 self._run(tree, pack, wanted, watched, results)
             except (RuntimeError, MemoryError) as error:
                 if not _hub.out_of_memory(error):
                     raise
-                self.shrink(pack.num_tokens)
+                self.shrink(max(pack.num_tokens, min(pack.trunk, self.sizes.block)))
                 pending += reversed(halves(tree, pack))
             yield results
 
@@ -98,8 +101,8 @@ class Engine:
         return found
 
     def shrink(self, num_tokens: int) -> None:
-        """Memory ran out on so many tokens: packs are half as large from here on."""
-        self.sizes = replace(self.sizes, capacity=max(1, min(self.sizes.capacity, num_tokens) // 2))
+        """Memory ran out on so many tokens: packs have at most half of them from here on."""
+        self.sizes = replace(self.sizes, capacity=max(1, min(self.sizes.capacity, num_tokens // 2)))
         self.num_halved += 1
         self.store.clear()
         _hub.free_memory()
