@@ -17,8 +17,9 @@ from engine_cases import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import CONFIGS
+from tiny_models import CONFIGS, network
 
+from trialist.models.local.engine import Engine
 from trialist.models.local.forward import Forward
 from trialist.models.local.keyvalues import TrunkStore
 from trialist.models.local.schedule import Sizes
@@ -144,6 +145,22 @@ def test_results_grow_pass_by_pass():
         counts.append(len(ready))
     assert counts == sorted(counts)
     assert 0 < counts[0] < counts[-1] == len(asked)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2"])
+def test_a_text_whose_numbers_are_not_finite_spoils_no_other(kind: str):
+    """Behind a mask, 0 times NaN is still NaN: whatever shares a tile with the spoiled token is computed again."""
+    spoiled, bad = network(kind, tie_word_embeddings=False), 200
+    with torch.no_grad():
+        spoiled.get_input_embeddings().weight[bad] = float("nan")
+    header = tuple(range(3, 16))
+    asked = [after((*header, k, last), (k, 9)) for k in range(20, 40) for last in (30, bad if k == 25 else 31)]
+    results = list(Engine(spoiled, Sizes(200), ROOMY).passes(asked))[-1]
+    assert results.ready().all()
+    found = [results.scored(k) for k in range(len(asked))]
+    assert [one for one, f in zip(asked, found, strict=True) if f.logprob != f.logprob] == [asked[11]]
+    del asked[11], found[11]
+    assert_near(spoiled, asked, found)
 
 
 def make_row(length: int, first: int = 3):

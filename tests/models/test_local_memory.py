@@ -14,7 +14,7 @@ from tiny_models import write_model
 
 from trialist.errors import ModelError
 from trialist.models.local import LocalModel
-from trialist.models.local.engine import Engine, Results
+from trialist.models.local.engine import NEVER, Engine, Results
 from trialist.models.local.forward import Forward
 from trialist.models.local.schedule import Sizes
 from trialist.models.protocol import Activations, Choose, Failure, Keyed, Reply
@@ -43,31 +43,32 @@ def ending(patch: pytest.MonkeyPatch, most: int, error: BaseException = ERRORS[0
     return tried
 
 
-@given(continuation_sets(longest=12), st.integers(27, 60), st.integers(1, 12), st.sampled_from(ERRORS))
+@given(continuation_sets(longest=12), st.integers(27, 60), st.sampled_from([1, 6, NEVER]), st.sampled_from(ERRORS))
 @settings(max_examples=20)
 def test_all_that_fits_is_answered_and_nothing_twice(asked, most: int, min_trunk: int, error):
-    """The longest text has 26 tokens, so each fits. Packs are at least half of what fits in the end."""
+    """The longest text has 26 tokens, so each fits. Packs are at least half of what fits in the end. (What a pack reads
+    inside its trunk is read before the pack, and again by its halves.)"""
     made = engine("llama", Sizes(200, min_trunk=min_trunk, min_pairs=40, block=16))
     puts = Counter[int]()
     with pytest.MonkeyPatch.context() as patch:
         ending(patch, most, error)
         real = Results.put
 
-        def put(self, reads, read):
+        def put(self, reads, read, *, final):
             puts.update(reads.slots.tolist())
-            real(self, reads, read)
+            return real(self, reads, read, final=final)
 
         patch.setattr(Results, "put", put)
         found = scored(made, asked)
     assert_near(tiny(), asked, found)
-    assert set(puts.values()) == {1}
-    assert sum(puts.values()) == sum(len(one.targets) for one in asked)
+    assert len(puts) == sum(len(one.targets) for one in asked)
+    assert min_trunk < NEVER or set(puts.values()) == {1}
     assert made.sizes.capacity == 200 or (most + 1) // 2 <= made.sizes.capacity
 
 
 def test_capacity_is_halved_once_for_all_packs_that_wait(monkeypatch: pytest.MonkeyPatch):
     """Ten packs of 100 tokens were planned; the first shows that only half of it fits."""
-    made = engine("llama", Sizes(100, min_trunk=1 << 20))
+    made = engine("llama", Sizes(100, min_trunk=NEVER))
     asked = [after((3 + k, *range(20, 29)), (7,)) for k in range(100)]
     tried = ending(monkeypatch, 60)
     scored(made, asked)

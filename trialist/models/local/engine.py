@@ -64,7 +64,8 @@ class Engine:
                 pending += reversed(halves(tree, pack))
                 continue
             try:
-                self._run(tree, pack, wanted, watched, results)
+                if not self._run(tree, pack, wanted, watched, results):
+                    pending += reversed(halves(tree, pack))
             except (RuntimeError, MemoryError) as error:
                 if not _hub.out_of_memory(error):
                     raise
@@ -72,23 +73,33 @@ class Engine:
                 pending += reversed(halves(tree, pack))
             yield results
 
-    def _run(self, tree: Tree, pack: Pack, wanted: Wanted, watched: _Watched, results: Results) -> None:
-        header = tree.rows[pack.start][: pack.trunk]
+    def _run(self, tree: Tree, pack: Pack, wanted: Wanted, watched: _Watched, results: Results) -> bool:
+        """False where something is not a number in a pack of several rows, and is left open: a key or value that isn't
+        finite reaches all queries of its tile, since 0 times it is NaN behind any mask. Alone, a row has only its own.
+        """
+        header, alone, sound = tree.rows[pack.start][: pack.trunk], pack.stop - pack.start == 1, True
         self._read_trunk(header, trunk_reads(pack, wanted), results)
         packed = pack_rows(tree, pack, wanted, self.sizes.tile) if pack.num_tokens else None
         seen = watched.rows_in(pack)
         if packed is not None and (len(packed.reads) or seen):
             layers = [layer for _, k in seen for layer in watched.probes[k].layers]
             with outputs_of(self.forward.network, layers) as outputs:
-                self._read(packed, self.trunk(header), results)
+                sound = self._read(packed, self.trunk(header), results, final=alone)
             paths = row_paths(tree, pack) if seen else []
             for row, k in seen:
-                results.activations[k] = gather(outputs, paths[row - pack.start], watched.probes[k])
+                found = gather(outputs, paths[row - pack.start], watched.probes[k])
+                if alone or not any(np.isnan(layer).any() for layer in found):
+                    results.activations[k] = found
+                else:
+                    sound = False
+        return sound
 
     def key_values(self, tree: Tree, trunk: int) -> dict[int, Layers]:
         """Of each row of the tree, the keys and values beyond its first ``trunk`` tokens, which all rows share."""
         found: dict[int, Layers] = {}
-        for pack in schedule(tree, self.sizes, trunk):
+        pending = schedule(tree, self.sizes, trunk)[::-1]
+        while pending:
+            pack = pending.pop()
             above = self.trunk(tree.rows[pack.start][: pack.trunk])
             kept: Layers = {}
             if pack.num_tokens:
@@ -96,6 +107,10 @@ class Engine:
                 meta = self._meta(packed, above, keep=True)
                 self.forward.hidden(packed.ids, packed.depth, meta)
                 kept = meta.kept or {}
+            parts = halves(tree, pack) if kept and bool(kept[max(kept)][0].isnan().any()) else []
+            pending += reversed(parts)  # one row's NaN would be in the others' values; see _run
+            if parts:
+                continue
             for row, path in enumerate(row_paths(tree, pack), pack.start):
                 found[row] = select(above.layers, kept, trunk, _hub.tensor(path, self.forward.device))
         return found
@@ -129,12 +144,13 @@ class Engine:
             stop = start + max(depth for depth, _, _ in part) + 1
             columns = np.array(part, np.int64)
             packed = chain(row[start:stop], start, self.sizes.tile, Reads(columns[:, 0], columns[:, 1], columns[:, 2]))
-            self._read(packed, self.trunk(row[:start]), results)
+            self._read(packed, self.trunk(row[:start]), results, final=True)
 
-    def _read(self, packed: Packed, trunk: Trunk, results: Results) -> None:
+    def _read(self, packed: Packed, trunk: Trunk, results: Results, *, final: bool) -> bool:
         hidden = self.forward.hidden(packed.ids, packed.depth, self._meta(packed, trunk, keep=False))
-        if len(packed.reads):
-            results.put(packed.reads, self.forward.read(hidden, packed.reads))
+        if not len(packed.reads):
+            return True
+        return results.put(packed.reads, self.forward.read(hidden, packed.reads), final=final)
 
     def _meta(self, packed: Packed, trunk: Trunk, *, keep: bool) -> TreeMeta:
         return make_meta(packed, trunk.layers, self.forward.device, keep=keep)
@@ -164,10 +180,13 @@ class Results:
         self._filled: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self.activations: list[tuple[NDArray[Any], ...] | None] = [None] * num_probes
 
-    def put(self, reads: Reads, read: Read) -> None:
-        self._logprobs[reads.slots] = read.logprobs.cpu().numpy()
+    def put(self, reads: Reads, read: Read, *, final: bool) -> bool:
+        """Fill the slots of the reads; unless ``final``, those that are not a number stay open. Are all filled?"""
+        logprobs = read.logprobs.cpu().numpy()
+        self._logprobs[reads.slots] = logprobs
         self._greedy[reads.slots] = read.greedy.cpu().numpy()
-        self._filled[reads.slots] = True
+        self._filled[reads.slots] = found = np.ones_like(logprobs, np.bool_) if final else ~np.isnan(logprobs)
+        return bool(found.all())
 
     def ready(self) -> NDArray[np.bool_]:
         """Which continuations have all their slots."""
