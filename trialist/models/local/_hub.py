@@ -209,7 +209,7 @@ def next_logits(network: Network, ids: Sequence[Sequence[int]], past: Any) -> tu
     options = {"past_key_values": past, "use_cache": True} if caches else {"use_cache": False}
     with torch.inference_mode():
         output = network(input_ids=torch.tensor(fresh, device=device), **options)
-    return output.logits[:, -1], output.past_key_values if caches else None
+    return output.logits[:, -1], getattr(output, "past_key_values", None) if caches else None
 
 
 def greedy(logits: torch.Tensor) -> list[int | None]:

@@ -19,7 +19,7 @@ from trialist.models.local.memory import default_sizes, free_bytes
 from trialist.models.local.probes import Probe, probe_plainly
 from trialist.models.local.schedule import Sizes
 from trialist.models.local.scoring import Scored, score
-from trialist.models.local.selfcheck import LENGTH_DEPENDENT, rope_type, why_no_tree
+from trialist.models.local.selfcheck import LENGTH_DEPENDENT, OF_THE_WEIGHTS, rope_type, why_no_tree
 from trialist.models.local.text import Continuation
 from trialist.models.protocol import Failure, Reply
 from trialist.records import canonical_json
@@ -107,9 +107,12 @@ def _why_not(network: _hub.Network) -> str | None:
         return "it is no model of transformers"
     device, dtype = _hub.device_of(network), _hub.dtype_name(network)
     key = canonical_json([type(network).__name__, configuration(_hub.config_of(network)), str(device), dtype])
-    if key not in _verdicts:
-        _verdicts[key] = _check(network)
-    return _verdicts[key]
+    if key in _verdicts:
+        return _verdicts[key]
+    reason = _check(network)
+    if reason not in OF_THE_WEIGHTS:
+        _verdicts[key] = reason
+    return reason
 
 
 def _check(network: _hub.Network) -> str | None:

@@ -68,32 +68,46 @@ class Engine:
         pending = schedule(tree, sizes)[::-1]
         while pending:
             pack = pending.pop()
+            if pack.num_tokens > self.sizes.capacity and pack.stop - pack.start > 1:  # planned before memory ran out
+                pending += reversed(halves(tree, pack))
+                continue
             try:
-                self._run(tree, pack, wanted, watched, results)
+                if not self._run(tree, pack, wanted, watched, results):
+                    pending += reversed(halves(tree, pack))
             except (RuntimeError, MemoryError) as error:
                 if not _hub.out_of_memory(error):
                     raise
-                self.shrink(pack.num_tokens)
+                self.shrink(max(pack.num_tokens, min(pack.trunk, self.sizes.block)))
                 pending += reversed(halves(tree, pack))
             yield results
 
-    def _run(self, tree: Tree, pack: Pack, wanted: Wanted, watched: _Watched, results: Results) -> None:
-        header = tree.rows[pack.start][: pack.trunk]
+    def _run(self, tree: Tree, pack: Pack, wanted: Wanted, watched: _Watched, results: Results) -> bool:
+        """False where something is not a number in a pack of several rows, and is left open: a key or value that isn't
+        finite reaches all queries of its tile, since 0 times it is NaN behind any mask. Alone, a row has only its own.
+        """
+        header, alone, sound = tree.rows[pack.start][: pack.trunk], pack.stop - pack.start == 1, True
         self._read_trunk(header, trunk_reads(pack, wanted), results)
         packed = pack_rows(tree, pack, wanted, self.sizes.tile) if pack.num_tokens else None
         seen = watched.rows_in(pack)
         if packed is not None and (len(packed.reads) or seen):
             layers = [layer for _, k in seen for layer in watched.probes[k].layers]
             with outputs_of(self.forward.network, layers) as outputs:
-                self._read(packed, self.trunk(header), results)
+                sound = self._read(packed, self.trunk(header), results, final=alone)
             paths = row_paths(tree, pack) if seen else []
             for row, k in seen:
-                results.activations[k] = gather(outputs, paths[row - pack.start], watched.probes[k])
+                found = gather(outputs, paths[row - pack.start], watched.probes[k])
+                if alone or not any(np.isnan(layer).any() for layer in found):
+                    results.activations[k] = found
+                else:
+                    sound = False
+        return sound
 
     def key_values(self, tree: Tree, trunk: int) -> dict[int, Layers]:
         """Of each row of the tree, the keys and values beyond its first ``trunk`` tokens, which all rows share."""
         found: dict[int, Layers] = {}
-        for pack in schedule(tree, self.sizes, trunk):
+        pending = schedule(tree, self.sizes, trunk)[::-1]
+        while pending:
+            pack = pending.pop()
             above = self.trunk(tree.rows[pack.start][: pack.trunk])
             kept: Layers = {}
             if pack.num_tokens:
@@ -101,13 +115,17 @@ class Engine:
                 meta = self._meta(packed, above, keep=True)
                 self.forward.hidden(packed.ids, packed.depth, meta)
                 kept = meta.kept or {}
+            parts = halves(tree, pack) if kept and bool(kept[max(kept)][0].isnan().any()) else []
+            pending += reversed(parts)  # one row's NaN would be in the others' values; see _run
+            if parts:
+                continue
             for row, path in enumerate(row_paths(tree, pack), pack.start):
                 found[row] = select(above.layers, kept, trunk, _hub.tensor(path, self.forward.device))
         return found
 
     def shrink(self, num_tokens: int) -> None:
-        """Memory ran out on so many tokens: packs are half as large from here on."""
-        self.sizes = replace(self.sizes, capacity=max(1, min(self.sizes.capacity, num_tokens) // 2))
+        """Memory ran out on so many tokens: packs have at most half of them from here on."""
+        self.sizes = replace(self.sizes, capacity=max(1, min(self.sizes.capacity, num_tokens // 2)))
         self.num_halved += 1
         self.store.clear()
         _hub.free_memory()
@@ -134,12 +152,13 @@ class Engine:
             stop = start + max(depth for depth, _, _ in part) + 1
             columns = np.array(part, np.int64)
             packed = chain(row[start:stop], start, self.sizes.tile, Reads(columns[:, 0], columns[:, 1], columns[:, 2]))
-            self._read(packed, self.trunk(row[:start]), results)
+            self._read(packed, self.trunk(row[:start]), results, final=True)
 
-    def _read(self, packed: Packed, trunk: Trunk, results: Results) -> None:
+    def _read(self, packed: Packed, trunk: Trunk, results: Results, *, final: bool) -> bool:
         hidden = self.forward.hidden(packed.ids, packed.depth, self._meta(packed, trunk, keep=False))
-        if len(packed.reads):
-            results.put(packed.reads, self.forward.read(hidden, packed.reads))
+        if not len(packed.reads):
+            return True
+        return results.put(packed.reads, self.forward.read(hidden, packed.reads), final=final)
 
     def _meta(self, packed: Packed, trunk: Trunk, *, keep: bool) -> PackMeta:
         return self._make(packed, trunk.layers, self.forward.device, keep=keep)
@@ -170,12 +189,14 @@ class Results:
         self._filled: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self.activations: list[tuple[NDArray[Any], ...] | None] = [None] * num_probes
 
-    def put(self, reads: Reads, read: Read) -> None:
+    def put(self, reads: Reads, read: Read, *, final: bool) -> bool:
+        """Fill the slots of the reads; unless ``final``, those that are not a number stay open. Are all filled?"""
         # one copy: each waits for the device
         logprobs, greedy = torch.stack([read.logprobs, read.greedy.to(read.logprobs.dtype)]).cpu().numpy()
         self._logprobs[reads.slots] = logprobs
         self._greedy[reads.slots] = greedy > 0
-        self._filled[reads.slots] = True
+        self._filled[reads.slots] = found = np.ones_like(logprobs, np.bool_) if final else ~np.isnan(logprobs)
+        return bool(found.all())
 
     def ready(self) -> NDArray[np.bool_]:
         """Which continuations have all their slots."""

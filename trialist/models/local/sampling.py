@@ -51,8 +51,11 @@ def uniforms(rows: Sequence[Row]) -> NDArray[np.float64]:
 
 
 def _drawn(logits: Tensor, rows: Sequence[Row]) -> Tensor:
-    temperature = _hub.tensor([row.draft.temperature for row in rows], logits.device)
-    cumulated = torch.softmax(logits / temperature[:, None], -1).double().cumsum(-1)
+    # within fp32, where 0 / 0 and -inf / inf would be no numbers
+    least, most = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
+    temperature = _hub.tensor([min(max(row.draft.temperature, least), most) for row in rows], logits.device)
+    below = logits - logits.max(-1, keepdim=True).values
+    cumulated = torch.softmax(below / temperature[:, None], -1).double().cumsum(-1)
     at = _hub.tensor(uniforms(rows), logits.device)[:, None] * cumulated[:, -1:]
     # right: a token of probability zero is never drawn, not even by a number of exactly zero
     return torch.searchsorted(cumulated, at, right=True)[:, 0].clamp_(max=logits.shape[1] - 1)

@@ -15,12 +15,17 @@ import numpy as np
 import torch
 
 from trialist.models.local import _hub
+from trialist.models.local.loading import context_length
 from trialist.models.local.text import Continuation
 
 LENGTH_DEPENDENT = frozenset({"dynamic", "longrope"})
 """Rotary embeddings that change with the longest text of a batch."""
 WINDOWS = ("sliding_window", "attention_chunk_size")
 SHRUNK = 4
+NOT_FINITE = "its log-probabilities are not finite"
+NO_EFFECT = "its attention window can't be checked: shrinking it changes nothing"
+OF_THE_WEIGHTS = frozenset({NOT_FINITE, NO_EFFECT})
+"""Reasons that say nothing of other weights of the same architecture."""
 
 Score = Callable[[Sequence[Continuation]], Sequence[float]]
 
@@ -32,13 +37,16 @@ def why_no_tree(network: _hub.Network, by_tree: Score, by_twin: Score) -> str | 
     if rope in LENGTH_DEPENDENT:
         return f"its positions depend on the longest text of a batch (rope type {rope})"
     asked = sample_tree(_hub.num_embeddings(network))
+    longest, length = max(len(one.row) for one in asked), context_length(config)
+    if length is not None and length < longest:
+        return f"its context of {length} tokens is too short for the check"
     reason = _differs(by_tree, by_twin, asked, _tolerance(network))
     if reason is not None or not _is_windowed(config):
         return reason
     before = by_twin(asked)
     with shrunk_windows(network):
         if np.array_equal(before, by_twin(asked)):
-            return "its attention window can't be checked: shrinking it changes nothing"
+            return NO_EFFECT
         return _differs(by_tree, by_twin, asked, _tolerance(network))
 
 
@@ -76,7 +84,7 @@ def _differs(by_tree: Score, by_twin: Score, asked: Sequence[Continuation], tole
         said = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
         return f"its attention can't be replaced ({said})"
     if not np.isfinite(wanted).all():
-        return "its log-probabilities are not finite"
+        return NOT_FINITE
     worst = float(np.abs(found - wanted).max())
     limit = tolerance * max(1.0, float(np.abs(wanted).max()))
     return None if worst <= limit else f"a tree gives other log-probabilities (by up to {worst:.2g})"
