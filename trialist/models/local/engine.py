@@ -33,13 +33,14 @@ ROW_LIMIT = 512
 
 
 class Engine:
-    """A network that takes trees. ``sizes.capacity`` is halved, for good, when memory runs out. ``row_limit`` and
-    ``key_value_room``: how many texts grow side by side, and how many tokens they may have together."""
+    """A network that takes trees. ``sizes.capacity`` is halved, for good, when memory runs out on a pack;
+    ``num_exhausted``: how often it ran out on anything. ``row_limit`` and ``key_value_room``: how many texts grow side
+    by side, and how many tokens they may have together."""
 
     def __init__(self, network: _hub.Network, sizes: Sizes, trunk_bytes: int) -> None:
         _hub.register_attention(NAME, tree_attention, no_mask)
         self.sizes = sizes
-        self.num_halved = 0
+        self.num_exhausted = 0
         self.row_limit = ROW_LIMIT
         self.key_value_room = max(1, trunk_bytes // _hub.key_value_bytes(network))
         self.forward = Forward(network)
@@ -100,25 +101,40 @@ class Engine:
         pending = schedule(tree, self.sizes, trunk)[::-1]
         while pending:
             pack = pending.pop()
-            above = self.trunk(tree.rows[pack.start][: pack.trunk])
-            kept: Layers = {}
-            if pack.num_tokens:
-                packed = pack_rows(tree, pack, {}, self.sizes.tile)
-                meta = self._meta(packed, above, keep=True)
-                self.forward.hidden(packed.ids, packed.depth, meta)
-                kept = meta.kept or {}
-            parts = halves(tree, pack) if kept and bool(kept[max(kept)][0].isnan().any()) else []
-            pending += reversed(parts)  # one row's NaN would be in the others' values; see _run
-            if parts:
+            parts = halves(tree, pack)
+            try:
+                above = self.trunk(tree.rows[pack.start][: pack.trunk])
+                kept = self._kept(tree, pack, above)
+            except (RuntimeError, MemoryError) as error:
+                if not parts or not _hub.out_of_memory(error):
+                    raise
+                self.shrink(max(pack.num_tokens, min(pack.trunk, self.sizes.block)))
+                pending += reversed(parts)
+                continue
+            if parts and kept and bool(kept[max(kept)][0].isnan().any()):
+                pending += reversed(parts)  # one row's NaN would be in the others' values; see _run
                 continue
             for row, path in enumerate(row_paths(tree, pack), pack.start):
                 found[row] = select(above.layers, kept, trunk, _hub.tensor(path, self.forward.device))
         return found
 
+    def _kept(self, tree: Tree, pack: Pack, above: Trunk) -> Layers:
+        """Keys and values of the pack's own tokens."""
+        if not pack.num_tokens:
+            return {}
+        packed = pack_rows(tree, pack, {}, self.sizes.tile)
+        meta = self._meta(packed, above, keep=True)
+        self.forward.hidden(packed.ids, packed.depth, meta)
+        return meta.kept or {}
+
     def shrink(self, num_tokens: int) -> None:
         """Memory ran out on so many tokens: packs have at most half of them from here on."""
         self.sizes = replace(self.sizes, capacity=max(1, min(self.sizes.capacity, num_tokens // 2)))
-        self.num_halved += 1
+        self.release()
+
+    def release(self) -> None:
+        """Memory ran out: give up what is only kept."""
+        self.num_exhausted += 1
         self.store.clear()
         _hub.free_memory()
 
