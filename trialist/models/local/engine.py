@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +19,12 @@ from trialist.models.local.attention import NAME, TreeMeta, make_meta, no_mask, 
 from trialist.models.local.forward import Forward, Read
 from trialist.models.local.keyvalues import Layers, Trunk, TrunkStore, select
 from trialist.models.local.packing import Packed, Reads, Wanted, chain, pack_rows, row_paths, trunk_reads
-from trialist.models.local.probes import Probe, gather, outputs_of
+from trialist.models.local.probes import Probe, Seen, gather, outputs_of
 from trialist.models.local.schedule import Pack, Sizes, halves, schedule
 from trialist.models.local.scoring import Scored
 from trialist.models.local.text import Continuation
 from trialist.models.local.tree import Ints, Row, Tree, make_tree
+from trialist.models.protocol import Failure
 
 NEVER = 1 << 60
 """Tokens: no trunk is as long."""
@@ -88,8 +88,8 @@ class Engine:
                 sound = self._read(packed, self.trunk(header), results, final=alone)
             paths = row_paths(tree, pack) if seen else []
             for row, k in seen:
-                found = gather(outputs, paths[row - pack.start], watched.probes[k])
-                if alone or not any(np.isnan(layer).any() for layer in found):
+                found = gather(outputs, paths[row - pack.start], watched.probes[k], len(packed))
+                if alone or isinstance(found, Failure) or not any(np.isnan(layer).any() for layer in found):
                     results.activations[k] = found
                 else:
                     sound = False
@@ -194,7 +194,7 @@ class Results:
         self._logprobs: NDArray[np.float64] = np.zeros(count)
         self._greedy: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self._filled: NDArray[np.bool_] = np.zeros(count, np.bool_)
-        self.activations: list[tuple[NDArray[Any], ...] | None] = [None] * num_probes
+        self.activations: list[Seen | None] = [None] * num_probes
 
     def put(self, reads: Reads, read: Read, *, final: bool) -> bool:
         """Fill the slots of the reads; unless ``final``, those that are not a number stay open. Are all filled?"""
