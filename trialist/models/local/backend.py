@@ -62,6 +62,11 @@ class Backend:
         sizes = "twin" if self.engine is None else str(self.engine.sizes)
         return f"engine {VERSION}, {sizes}, {_hub.surroundings(self.network)}"
 
+    @property
+    def num_exhausted(self) -> int:
+        """How often memory ran out."""
+        return 0 if self.engine is None else self.engine.num_exhausted
+
     def passes(self, continuations: Sequence[Continuation], probes: Sequence[Probe] = ()) -> Iterator[Scores]:
         """The results so far, after each pass of the network."""
         if self.engine is not None:
