@@ -73,7 +73,7 @@ def test_capacity_is_halved_once_for_all_packs_that_wait(monkeypatch: pytest.Mon
     tried = ending(monkeypatch, 60)
     scored(made, asked)
     assert made.sizes.capacity == 50
-    assert made.num_halved == 1
+    assert made.num_exhausted == 1
     assert tried == [100, *[50] * 20]
 
 
@@ -123,7 +123,7 @@ def test_a_text_too_large_alone_fails_with_its_size_and_no_other(model: LocalMod
     asked = [Keyed(str(i), i, request) for i, request in enumerate([bad[0], *good, bad[1]])]
     wanted = {reply.key: reply.value for reply in model.answer(asked)}
     assert model.backend.engine is not None
-    assert not model.backend.engine.num_halved
+    assert not model.backend.engine.num_exhausted
     ending(monkeypatch, 60)
     found = {reply.key: reply.value for reply in model.answer(asked)}
     assert found["0"] == Failure("memory ran out on a text, even alone: 101 tokens")

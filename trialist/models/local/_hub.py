@@ -114,6 +114,11 @@ def num_embeddings(network: Network) -> int:
     return int(cast(Any, network).get_input_embeddings().weight.shape[0])
 
 
+def output_head(network: Network) -> torch.nn.Module | None:
+    """What turns hidden states into logits, where the network says so."""
+    return cast(Any, network).get_output_embeddings() if is_transformers(network) else None
+
+
 def widths(network: Network) -> tuple[int, int]:
     """Width of the hidden states and of the feed-forward layers (four times that where the configuration has none)."""
     config = config_of(network).get_text_config()

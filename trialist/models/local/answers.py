@@ -47,9 +47,11 @@ def _read(backend: Backend, window: Sequence[tuple[Asked, Prepared]]) -> Iterato
             open_choices &= ~ready
             for i in np.flatnonzero(ready).tolist():
                 yield _to(choices[i][0], _chosen(choices[i], scores, int(begins[i])))
-        for k in [k for k in open_probes if scores.activations[k] is not None]:
-            open_probes.remove(k)
-            yield _to(probes[k][0], Reply(activations=scores.activations[k] or ()))
+        for k in sorted(open_probes):
+            seen = scores.activations[k]
+            if seen is not None:
+                open_probes.remove(k)
+                yield _to(probes[k][0], seen if isinstance(seen, Failure) else Reply(activations=seen))
     left = [choices[i] for i in np.flatnonzero(open_choices).tolist()]
     yield from (_to(keyed, _too_large(max(len(part.row) for part in parts))) for keyed, parts in left)
     yield from (_to(probes[k][0], _too_large(len(probes[k][1].row))) for k in sorted(open_probes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from trialist.models.local.drafts import Decode, Draft
 from trialist.models.local.engine import Engine
 from trialist.models.local.generation import generate, generate_plainly
 from trialist.models.local.memory import default_sizes, free_bytes
-from trialist.models.local.probes import Probe, probe_plainly
+from trialist.models.local.probes import Probe, Seen, probe_plainly
 from trialist.models.local.schedule import Sizes
 from trialist.models.local.scoring import Scored, score
 from trialist.models.local.selfcheck import LENGTH_DEPENDENT, OF_THE_WEIGHTS, rope_type, why_no_tree
@@ -42,7 +42,7 @@ class Scores(Protocol):
     """What is known of a list of continuations and probes while they are being computed."""
 
     @property
-    def activations(self) -> Sequence[tuple[NDArray[Any], ...] | None]: ...
+    def activations(self) -> Sequence[Seen | None]: ...
 
     def ready(self) -> NDArray[np.bool_]: ...
 
@@ -61,6 +61,11 @@ class Backend:
         """Everything but the model that the bytes of its answers depend on."""
         sizes = "twin" if self.engine is None else self.engine.describe()
         return f"engine {VERSION}, {sizes}, {_hub.surroundings(self.network)}"
+
+    @property
+    def num_exhausted(self) -> int:
+        """How often memory ran out."""
+        return 0 if self.engine is None else self.engine.num_exhausted
 
     def passes(self, continuations: Sequence[Continuation], probes: Sequence[Probe] = ()) -> Iterator[Scores]:
         """The results so far, after each pass of the network."""
@@ -82,7 +87,7 @@ class Backend:
 @dataclass(frozen=True)
 class _Whole:
     found: Sequence[Scored]
-    activations: Sequence[tuple[NDArray[Any], ...]]
+    activations: Sequence[Seen]
 
     def ready(self) -> NDArray[np.bool_]:
         return np.ones(len(self.found), np.bool_)

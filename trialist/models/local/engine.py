@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +21,12 @@ from trialist.models.local.forward import Forward, Read
 from trialist.models.local.keyvalues import Layers, Trunk, TrunkStore, select
 from trialist.models.local.memory import rounded
 from trialist.models.local.packing import Packed, Reads, Wanted, chain, pack_rows, row_paths, trunk_reads
-from trialist.models.local.probes import Probe, gather, outputs_of
+from trialist.models.local.probes import Probe, Seen, gather, outputs_of
 from trialist.models.local.schedule import Pack, Sizes, halves, schedule
 from trialist.models.local.scoring import Scored
 from trialist.models.local.text import Continuation
 from trialist.models.local.tree import Ints, Row, Tree, make_tree
+from trialist.models.protocol import Failure
 
 NEVER = 1 << 60
 """Tokens: no trunk is as long."""
@@ -35,15 +35,15 @@ ROW_LIMIT = 512
 
 
 class Engine:
-    """A network that takes trees. ``sizes.capacity`` is halved, for good, when memory runs out. ``row_limit`` and
-    ``key_value_room``: how many texts grow side by side, and how many tokens they may have together. ``make``: the
-    attention of a pack."""
+    """A network that takes trees. ``sizes.capacity`` is halved, for good, when memory runs out on a pack;
+    ``num_exhausted``: how often it ran out on anything. ``row_limit`` and ``key_value_room``: how many texts grow side
+    by side, and how many tokens they may have together. ``make``: the attention of a pack."""
 
     def __init__(self, network: _hub.Network, sizes: Sizes, trunk_bytes: int, *, make: MakeMeta = make_meta) -> None:
         _hub.register_attention(NAME, tree_attention, no_mask)
         self._make = make
         self.sizes = sizes
-        self.num_halved = 0
+        self.num_exhausted = 0
         self.row_limit = ROW_LIMIT
         self.key_value_room = rounded(trunk_bytes // _hub.key_value_bytes(network))
         self.forward = Forward(network)
@@ -95,8 +95,8 @@ class Engine:
                 sound = self._read(packed, self.trunk(header), results, final=alone)
             paths = row_paths(tree, pack) if seen else []
             for row, k in seen:
-                found = gather(outputs, paths[row - pack.start], watched.probes[k])
-                if alone or not any(np.isnan(layer).any() for layer in found):
+                found = gather(outputs, paths[row - pack.start], watched.probes[k], len(packed))
+                if alone or isinstance(found, Failure) or not any(np.isnan(layer).any() for layer in found):
                     results.activations[k] = found
                 else:
                     sound = False
@@ -108,25 +108,40 @@ class Engine:
         pending = schedule(tree, self.sizes, trunk)[::-1]
         while pending:
             pack = pending.pop()
-            above = self.trunk(tree.rows[pack.start][: pack.trunk])
-            kept: Layers = {}
-            if pack.num_tokens:
-                packed = pack_rows(tree, pack, {}, self.sizes.tile)
-                meta = self._meta(packed, above, keep=True)
-                self.forward.hidden(packed.ids, packed.depth, meta)
-                kept = meta.kept or {}
-            parts = halves(tree, pack) if kept and bool(kept[max(kept)][0].isnan().any()) else []
-            pending += reversed(parts)  # one row's NaN would be in the others' values; see _run
-            if parts:
+            parts = halves(tree, pack)
+            try:
+                above = self.trunk(tree.rows[pack.start][: pack.trunk])
+                kept = self._kept(tree, pack, above)
+            except (RuntimeError, MemoryError) as error:
+                if not parts or not _hub.out_of_memory(error):
+                    raise
+                self.shrink(max(pack.num_tokens, min(pack.trunk, self.sizes.block)))
+                pending += reversed(parts)
+                continue
+            if parts and kept and bool(kept[max(kept)][0].isnan().any()):
+                pending += reversed(parts)  # one row's NaN would be in the others' values; see _run
                 continue
             for row, path in enumerate(row_paths(tree, pack), pack.start):
                 found[row] = select(above.layers, kept, trunk, _hub.tensor(path, self.forward.device))
         return found
 
+    def _kept(self, tree: Tree, pack: Pack, above: Trunk) -> Layers:
+        """Keys and values of the pack's own tokens."""
+        if not pack.num_tokens:
+            return {}
+        packed = pack_rows(tree, pack, {}, self.sizes.tile)
+        meta = self._meta(packed, above, keep=True)
+        self.forward.hidden(packed.ids, packed.depth, meta)
+        return meta.kept or {}
+
     def shrink(self, num_tokens: int) -> None:
         """Memory ran out on so many tokens: packs have at most half of them from here on."""
         self.sizes = replace(self.sizes, capacity=max(1, min(self.sizes.capacity, num_tokens // 2)))
-        self.num_halved += 1
+        self.release()
+
+    def release(self) -> None:
+        """Memory ran out: give up what is only kept."""
+        self.num_exhausted += 1
         self.store.clear()
         _hub.free_memory()
 
@@ -187,7 +202,7 @@ class Results:
         self._logprobs: NDArray[np.float64] = np.zeros(count)
         self._greedy: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self._filled: NDArray[np.bool_] = np.zeros(count, np.bool_)
-        self.activations: list[tuple[NDArray[Any], ...] | None] = [None] * num_probes
+        self.activations: list[Seen | None] = [None] * num_probes
 
     def put(self, reads: Reads, read: Read, *, final: bool) -> bool:
         """Fill the slots of the reads; unless ``final``, those that are not a number stay open. Are all filled?"""

@@ -117,7 +117,7 @@ class _Batch:
         """Give up keys and values, never tokens. A row that is alone and too large fails."""
         alive = [row for row in self.rows if not row.ended]
         self.rows, self.decoding = [], self._empty()
-        self.engine.shrink(self.engine.sizes.capacity)
+        self.engine.release()
         failed: list[Row] = []
         if self.limit == 1:
             failed = alive or [self.waiting.popleft()]
@@ -125,7 +125,7 @@ class _Batch:
                 row.failure = f"memory ran out on a text, even alone: {len(row.ids)} tokens"
         else:
             self.waiting.extendleft(reversed(alive))
-            self.limit = max(1, self.limit // 2)
+            self.limit = max(1, min(self.limit, len(self.waiting)) // 2)
         self.trunk = Trunk.empty()
         self.decoding = self._empty()
         return failed
@@ -135,7 +135,13 @@ class _Batch:
         tree = make_tree([min(contexts), max(contexts)])  # what the first and the last of them share, all share
         common = common_prefix(tree.rows[0], tree.rows[-1])
         worth = len(contexts) > 1 and common >= self.engine.sizes.min_trunk
-        return self.engine.trunk(tree.rows[0][:common]) if worth else Trunk.empty()
+        try:
+            return self.engine.trunk(tree.rows[0][:common]) if worth else Trunk.empty()
+        except (RuntimeError, MemoryError) as error:
+            if not _hub.out_of_memory(error):
+                raise
+            self.engine.release()
+            return Trunk.empty()
 
     def _empty(self) -> Decoding:
         return Decoding(self.trunk.layers, len(self.trunk), self.engine.forward.device)

@@ -23,7 +23,7 @@ from trialist.models.local.drafts import Draft
 from trialist.models.local.folder import check_folder
 from trialist.models.local.loading import context_length, load_network, load_tokenizer
 from trialist.models.local.precision import AUTO, Loaded, load_auto
-from trialist.models.local.requests import Reader, check_continuation, check_draft, check_tokens, windows
+from trialist.models.local.requests import Reader, check_context, check_continuation, check_draft, windows
 from trialist.models.local.scoring import Scored
 from trialist.models.local.text import Continuation, Encoder, Refused, make_encoder
 from trialist.models.protocol import Ability, Failure, Keyed, Reply, Request
@@ -108,14 +108,14 @@ class LocalModel:
                 yield from (Keyed(asked.key, asked.seed, reply) for asked, reply in zip(window, kept, strict=True))
 
     def _computed(self, window: Sequence[Keyed[Request]], reader: Reader) -> Iterator[Keyed[Reply | Failure]]:
-        identity = self._identity() if self.cache else ""
+        identity, exhausted = self._identity() if self.cache else "", self.backend.num_exhausted
         found: dict[int, Reply | Failure] = {}
         prepared = [(Keyed(str(i), asked.seed, asked.value), reader.prepare(asked)) for i, asked in enumerate(window)]
         for reply in replies(self.backend, prepared, self._stop_ids, self._decode):
             found[int(reply.key)] = reply.value
             yield Keyed(window[int(reply.key)].key, reply.seed, reply.value)
-        # Where memory ran out on the way, the identity has changed, and these bytes belong to neither.
-        if self.cache and identity == self._identity():
+        # Where memory ran out on the way, some failed by accident, and other bytes may be between two identities.
+        if self.cache and exhausted == self.backend.num_exhausted:
             self.cache.put(identity, window, [found[i] for i in range(len(window))])
 
     def _identity(self) -> str:
@@ -151,7 +151,7 @@ class LocalModel:
         """
         for number, draft in enumerate(drafts):
             with _named(number):
-                check_tokens(draft.context, self.encoder.num_tokens)
+                check_context(draft, self.encoder.num_tokens)
                 check_draft(draft, self.max_length)
         found: dict[int, Reply] = {}
         for index, reply in self.backend.generate(drafts, self._stop_ids, self._decode):

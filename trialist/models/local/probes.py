@@ -16,6 +16,10 @@ from trialist.errors import did_you_mean
 from trialist.models.local import _hub
 from trialist.models.local.text import Refused
 from trialist.models.local.tree import Ints
+from trialist.models.protocol import Failure
+
+Seen = tuple[NDArray[Any], ...] | Failure
+"""What a probe saw, or why it saw nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ def make_probe(network: _hub.Network, row: tuple[int, ...], layers: Sequence[str
     for layer in layers:
         if not layer or layer not in names:
             raise Refused(f"no layer '{layer}' in this network; {did_you_mean(layer, names, 'see named_modules()')}")
+        if network.get_submodule(layer) is _hub.output_head(network):
+            raise Refused(f"layer '{layer}' is the output head, which is applied where log-probabilities are read only")
     for position in positions:
         if not -len(row) <= position < len(row):
             raise Refused(f"position {position} is outside the prompt's {len(row)} tokens")
@@ -42,32 +48,36 @@ def make_probe(network: _hub.Network, row: tuple[int, ...], layers: Sequence[str
     return Probe(row, tuple(layers), tuple(position % len(row) for position in positions))
 
 
-def gather(outputs: Mapping[str, Tensor], path: Ints, probe: Probe) -> tuple[NDArray[Any], ...]:
-    """One array (positions, width) a layer, in fp32; ``path`` says where the text's tokens stand in the outputs."""
+def gather(outputs: Mapping[str, Any], path: Ints, probe: Probe, num_tokens: int) -> Seen:
+    """One array (positions, width) a layer, in fp32; ``path`` says where the text's tokens stand in the outputs, of
+    ``num_tokens`` in all. A ``Failure`` where a layer doesn't put out one vector for each of them."""
     at = path[np.array(probe.positions)]
     found: list[NDArray[Any]] = []
     for layer in probe.layers:
-        output = outputs[layer][0]
-        found.append(output[_hub.tensor(at, output.device)].float().cpu().numpy())
+        output = outputs.get(layer)
+        # some parts, such as experts, get the tokens of a batch of one as a plain list
+        flat = output[0] if isinstance(output, Tensor) and output.ndim == 3 and len(output) == 1 else output
+        if not isinstance(flat, Tensor) or flat.ndim != 2 or len(flat) != num_tokens:
+            return Failure(f"layer '{layer}' puts out no vector for each token of the prompt")
+        found.append(flat[_hub.tensor(at, flat.device)].float().cpu().numpy())
     return tuple(found)
 
 
-def probe_plainly(network: _hub.Network, probe: Probe) -> tuple[NDArray[Any], ...]:
+def probe_plainly(network: _hub.Network, probe: Probe) -> Seen:
     """The plain twin: the text alone."""
     with outputs_of(network, probe.layers) as outputs:
         _hub.logits_at(network, [probe.row], [0])
-    return gather(outputs, np.arange(len(probe.row)), probe)
+    return gather(outputs, np.arange(len(probe.row)), probe, len(probe.row))
 
 
 @contextlib.contextmanager
-def outputs_of(network: _hub.Network, layers: Sequence[str]) -> Generator[dict[str, Tensor]]:
-    """Inside, each named module's output (the first of several), of shape (1, tokens, width), lands in the
-    dictionary."""
-    found: dict[str, Tensor] = {}
+def outputs_of(network: _hub.Network, layers: Sequence[str]) -> Generator[dict[str, Any]]:
+    """Inside, each named module's output (the first of several) lands in the dictionary."""
+    found: dict[str, Any] = {}
 
     def keep(name: str) -> Callable[..., None]:
         def hook(module: torch.nn.Module, inputs: Any, output: Any) -> None:
-            found[name] = cast(Tensor, output[0] if isinstance(output, tuple) else output)
+            found[name] = output[0] if isinstance(output, tuple) and output else output
 
         return hook
 
