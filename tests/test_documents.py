@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -28,6 +32,38 @@ def test_readme_from_python(
     (code,) = blocks("README.md", "python")
     exec(code, {})  # noqa: S102 - our own README
     assert capsys.readouterr().out == "rmu recovered 0.0 16.0\n"
+
+
+@pytest.mark.torch
+def test_the_page_of_local_models() -> None:
+    (code,) = blocks("docs/local-models.md", "python")
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - our own page
+    replies = names["replies"]
+    assert replies["options"].greedy == (True, False)
+    assert len(replies["samples"].samples) == 3
+    assert replies["inside"].activations[0].shape == (1, 128)
+
+
+@pytest.mark.torch
+def test_the_example_of_local_models() -> None:
+    found = subprocess.run(
+        [sys.executable, ROOT / "examples/ask_a_model.py"], capture_output=True, text=True, check=True
+    )
+    lines = found.stdout.splitlines()
+    assert lines[0].endswith("the most likely text")
+    assert len(lines) == 6
+
+
+@pytest.mark.torch
+def test_the_scoring_benchmark_prints_its_rows() -> None:
+    options = ["--random", "tiny", "--items", ".02", "--threads", "1", "--batches", "16", "--json"]
+    program = [sys.executable, ROOT / "benchmarks/scoring.py", *options]
+    found = subprocess.run(program, capture_output=True, text=True, check=True)
+    rows = json.loads(found.stdout.splitlines()[-1])["rows"]
+    assert len(rows) == 8
+    for row in rows[:4]:
+        assert float(row["note"].split()[2].rstrip(";")) < 1e-4, row
 
 
 def test_readme_as_a_spec(tmp_path: Path) -> None:

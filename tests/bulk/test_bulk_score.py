@@ -30,6 +30,7 @@ WINDOW = 8
 @pytest.fixture(autouse=True)
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WINDOW", WINDOW)
+    monkeypatch.setattr(module, "WATCH_SECONDS", math.inf)
 
 
 def digits() -> Scripted:
@@ -146,6 +147,21 @@ def until(lines: int) -> module.Watch:
             raise Stop
 
     return watch
+
+
+def test_progress_moves_as_replies_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WATCH_SECONDS", 0.0)
+    lines = [*(line(number) for number in range(19)), "no JSON"]
+    source, told = write(tmp_path / "in.jsonl", lines), list[tuple[int, int]]()
+    size = source.stat().st_size
+    score_file(digits(), source, tmp_path / "out.jsonl", watch=lambda tally, done: told.append((tally.lines, done)))
+    assert told == sorted(told)
+    assert {count for count, _ in told} >= {*range(18), 20}
+    assert (told[0], told[-1]) == ((0, 0), (20, size))
+    streamed = list[tuple[int, int]]()
+    with source.open("rb") as stream:
+        score_stream(digits(), stream, io.BytesIO(), watch=lambda tally, done: streamed.append((tally.lines, done)))
+    assert streamed == told
 
 
 @settings(max_examples=25)

@@ -119,7 +119,7 @@ def test_killed_with_weights(
     torch = pytest.importorskip("torch")
     monkeypatch.setenv("TRIALIST_CACHE", "off")  # what was computed before must be computed again
     source, calm, out = write(tmp_path / "in.jsonl", 2 * WINDOW + 9, options=1), tmp_path / "calm", tmp_path / "out"
-    options = [str(source), "--model", f"hf/{write_model(tmp_path / 'model')}", "--out"]
+    options = [str(source), "--model", f"hf/{write_model(tmp_path / 'model')}", "--dtype", "float32", "--out"]
     killed = kill_when_further(command(*options, out), out, after=0.0, seconds=0.0, threads=torch.get_num_threads())
     assert killed in (WINDOW, 2 * WINDOW)
     assert start(["score", *options, str(calm)]) == 0
@@ -127,7 +127,9 @@ def test_killed_with_weights(
     assert f"{killed:,} lines were scored before" in capsys.readouterr().err
     assert out.read_bytes() == calm.read_bytes()
     assert start(["score", *options, str(out), "--dtype", "bfloat16"]) == 2
-    assert "can't be continued" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "can't be continued" in said
+    assert "dtype float32, now bfloat16" in said
 
 
 def test_interrupted_says_what_is_kept(tmp_path: Path) -> None:
@@ -304,6 +306,9 @@ def test_the_page_runs_as_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
+    from trialist.models.local import precision
+
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "none")  # the page shows float32
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "score.md").read_text(encoding="utf-8")
     (items,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
@@ -320,3 +325,4 @@ def test_the_page_runs_as_written(
         row, wanted = json.loads(found), json.loads(expected)
         assert row.get("error") == wanted.get("error")
         assert row.get("logprobs") == pytest.approx(wanted.get("logprobs"), abs=0.006)
+        assert row.get("greedy") == wanted.get("greedy")

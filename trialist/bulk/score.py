@@ -23,8 +23,15 @@ from trialist.models.protocol import Failure, Keyed, Model, Reply, Request
 WINDOW = 512
 """Lines that a model is given at once: enough to fill its batches, and no more than a killed run loses."""
 
+WATCH_SECONDS = 0.1
+"""While a window is being scored, how often its progress is told at most."""
+
 Watch = Callable[[Tally, int], None]
-"""Told after each window: the counts and the bytes of the input so far, those of an earlier run included."""
+"""Told after each window: the counts and the bytes of the input so far, those of an earlier run included. Within a
+window, as replies arrive: its lines and bytes in proportion to them; all else is counted when the window is whole."""
+
+Arrived = Callable[[int, int], None]
+"""Told within a window: how many of its lines, and of their bytes, are scored so far."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,12 @@ def score_file(model: Model, source: Path, out: Path, *, restart: bool = False, 
     with _opened(source) as stream, open_journal(stream, out, settings, restart=restart) as journal:
         kept = journal.record.tally.lines
         watch(journal.record.tally, journal.record.input.num_bytes)
+
+        def arrived(num_lines: int, num_bytes: int) -> None:
+            watch(journal.record.tally + Tally(num_lines), journal.record.input.num_bytes + num_bytes)
+
         if not journal.record.finished:
-            for window in _windows(model, stream, kept):
+            for window in _windows(model, stream, kept, arrived):
                 journal.append(window)
                 watch(journal.record.tally, journal.record.input.num_bytes)
         return Summary(journal.record.tally, kept, time.monotonic() - started)
@@ -90,7 +101,12 @@ def score_stream(model: Model, source: BinaryIO, sink: BinaryIO, *, watch: Watch
     """
     started, tally, num_bytes = time.monotonic(), Tally(), 0
     _settings(model)
-    for window in _windows(model, source, 0):
+    watch(tally, num_bytes)
+
+    def arrived(more_lines: int, more_bytes: int) -> None:
+        watch(tally + Tally(more_lines), num_bytes + more_bytes)
+
+    for window in _windows(model, source, 0, arrived):
         sink.write(window.rows)
         sink.flush()
         tally, num_bytes = tally + window.tally, num_bytes + len(window.read)
@@ -110,27 +126,33 @@ def _settings(model: Model) -> dict[str, str]:
     if "weights" in model.abilities:
         import torch
 
+        settings["dtype"] = str(getattr(model, "dtype", "unknown"))  # the digest covers it, and doesn't name it
         settings["threads"] = str(torch.get_num_threads())
         packages += ["torch", "transformers", "tokenizers"]
     return {**settings, **{name: importlib.metadata.version(name) for name in packages}}
 
 
-def _windows(model: Model, source: BinaryIO, done: int) -> Iterator[Window]:
+def _windows(model: Model, source: BinaryIO, done: int, arrived: Arrived) -> Iterator[Window]:
     """Windows from where the stream stands, behind ``done`` lines; the last is short, and may be empty."""
     while True:
         lines = list(islice(source, WINDOW))
-        yield _window(model, lines, done + 1)
+        yield _window(model, lines, done + 1, arrived)
         if len(lines) < WINDOW:
             return
         done += len(lines)
 
 
-def _window(model: Model, lines: Sequence[bytes], first: int) -> Window:
+def _window(model: Model, lines: Sequence[bytes], first: int, arrived: Arrived) -> Window:
     # Some editors put a mark of their own before the text.
     texts = [line.removeprefix(codecs.BOM_UTF8) if number == 1 else line for number, line in enumerate(lines, first)]
     parsed = [parse(number, text) for number, text in enumerate(texts, first)]
     asked: list[Keyed[Request]] = [Keyed(str(p.number), 0, p.request) for p in parsed if isinstance(p, Asked)]
-    replies = {reply.key: reply.value for reply in model.answer(asked)} if asked else {}
+    num_bytes, told, replies = sum(map(len, lines)), time.monotonic(), dict[str, Reply | Failure]()
+    for reply in model.answer(asked) if asked else ():
+        replies[reply.key] = reply.value
+        if time.monotonic() - told >= WATCH_SECONDS:
+            told, share = time.monotonic(), min(1.0, len(replies) / len(asked))
+            arrived(int(share * len(lines)), int(share * num_bytes))
     found = [outcome(line, replies.get(str(line.number))) for line in parsed]
     rows = b"".join(encode(line, reply) for line, reply in zip(parsed, found, strict=True))
     return Window(b"".join(lines), rows, _tally(parsed, found), last=len(lines) < WINDOW)

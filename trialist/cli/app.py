@@ -178,7 +178,7 @@ def score(
     ],
     model: Annotated[str, typer.Option(help="The model, such as hf/<folder>.")],
     out: Annotated[Path | None, typer.Option(help="The file to write. Default: FILE.scores.jsonl.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")] = None,
+    dtype: Annotated[str, typer.Option(help="auto (see docs/score.md), float32, bfloat16 or float16.")] = "auto",
     restart: Annotated[bool, typer.Option("--restart", help="Write the file anew instead of going on.")] = False,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only how many lines were scored.")] = False,

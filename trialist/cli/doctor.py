@@ -7,10 +7,13 @@ import importlib.util
 import platform
 
 import trialist
+from trialist.models.cache import default_cache
 from trialist.trial.registration import threads_here
 
 _CORE = ("numpy", "scipy", "polars", "pydantic", "PyYAML", "typer", "rich", "filelock", "vl-convert-python")
 _EXTRAS = {"local": ("torch", "transformers", "tokenizers", "safetensors"), "lm-eval": ("lm_eval",)}
+
+MIB = 1024**2
 
 
 def examine() -> list[dict[str, str]]:
@@ -21,6 +24,7 @@ def examine() -> list[dict[str, str]]:
         rows += [_package(name, f'pip install -c constraints.txt -e ".[{extra}]"') for name in packages]
     rows.append(_row("device", _device()))
     rows.append(_row("threads", str(threads_here())))
+    rows.append(_row("kept replies", _kept_replies()))
     return rows
 
 
@@ -43,3 +47,10 @@ def _device() -> str:
     if torch.cuda.is_available():
         return f"cuda ({torch.cuda.get_device_name(0)}); this version computes on the CPU"
     return "cpu"
+
+
+def _kept_replies() -> str:
+    cache = default_cache()
+    if cache is None:
+        return "off: TRIALIST_CACHE says so, or there is no home folder"
+    return f"{cache.root}: {cache.num_bytes() / MIB:,.1f} of at most {cache.max_bytes / MIB:,.0f} MiB"

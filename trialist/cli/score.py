@@ -30,7 +30,7 @@ STREAM = "-"
 class Options:
     model: str
     out: Path | None = None
-    dtype: str | None = None
+    dtype: str = "auto"
     restart: bool = False
     as_json: bool = False
     quiet: bool = False

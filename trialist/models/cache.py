@@ -92,6 +92,10 @@ class ReplyCache:
             self.notice = f"replies are no longer kept in {self.root}: {error.strerror or error}"
         self._puts += 1
 
+    def num_bytes(self) -> int:
+        """What the chunks hold on the disk."""
+        return sum(size for _, size, _ in _files(self.root))
+
     def _path(self, identity: str, key: str) -> Path:
         return self.root / _sha256(identity.encode(errors="surrogatepass"))[:16] / key[:2] / f"{key}.chunk"
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, cast, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from trialist.errors import ModelError, NameUnknown, Problem, SpecError, TrialistError, did_you_mean
+from trialist.models.cache import default_cache
 from trialist.models.protocol import Model
 
 Kind = Literal["evaluations", "interventions", "threats"]
@@ -127,23 +128,20 @@ def _dotted(kind: str, name: str) -> Any:
 
 
 def model(name: str, *, dtype: str | None = None) -> Model:
-    """The model a name stands for, loaded; ``dtype`` is that of a local model's computation, float32 if not given.
+    """The model a name stands for, loaded; ``dtype`` is that of a local model's computation, float32 if not given. A
+    local model keeps its replies in the cache that the environment names (``trialist.models.cache.default_cache``).
 
     Raises:
         ModelError, NameUnknown: see the message.
     """
     scheme, _, rest = name.partition("/")
-    settings = {} if dtype is None else {"dtype": dtype}
-    if scheme == "organism":
+    if scheme in ("organism", "hf"):
         from trialist.models.local import LocalModel
         from trialist.organisms import catalog
 
-        return LocalModel.load(catalog.path(rest), **settings)
-    if scheme == "hf":
-        from trialist.models.local import LocalModel
-
-        return LocalModel.load(Path(rest).expanduser(), **settings)
-    if dtype is not None and (scheme == "scripted" or ":" in name):
+        folder = catalog.path(rest) if scheme == "organism" else Path(rest).expanduser()
+        return LocalModel.load(folder, dtype=dtype or "float32", cache=default_cache())
+    if dtype not in (None, "auto") and (scheme == "scripted" or ":" in name):
         step = "leave the dtype out"
         raise ModelError(f"model '{name}' takes no dtype", seen=dtype, allowed="none for this kind", next_step=step)
     if scheme == "scripted":

@@ -20,6 +20,7 @@ import numpy as np
 from trialist.errors import ModelError, RunFolderError
 from trialist.folder import RunFolder, whole_folder
 from trialist.interventions.protocol import Context, Progress, Receipt, Subject
+from trialist.models.cache import default_cache
 from trialist.models.protocol import Model
 from trialist.records import Cell, seed_of
 from trialist.trial import names
@@ -139,7 +140,7 @@ def _storable(model: Model) -> _Storable:
 def _stored(folder: RunFolder, name: str, digest: str) -> Model:
     from trialist.models.local import LocalModel
 
-    model: Any = LocalModel.load(folder.path(name))
+    model: Any = LocalModel.load(folder.path(name), cache=default_cache())
     if model.digest != digest:
         raise RunFolderError(
             f"{folder.path(name)} is not what its receipt says",

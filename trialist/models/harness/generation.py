@@ -1,13 +1,15 @@
-"""The harness's generation arguments -> ours; its prompts -> prompts that the engine reads as the same tokens."""
+"""The harness's generation arguments -> ours; drafts -> the tokens that its own Hugging Face model would stop at."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trialist.errors import ModelError
 from trialist.models.harness import _outside
+from trialist.models.local import LocalModel, _hub
+from trialist.models.local.drafts import Decode, Draft
 
 MAX_TOKENS = 256
 """The harness's default of ``max_gen_toks``."""
@@ -15,11 +17,6 @@ MAX_TOKENS = 256
 KNOWN = ("until", "max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens", "do_sample", "temperature")
 NEUTRAL: Mapping[str, Any] = {"num_beams": 1, "num_return_sequences": 1, "top_p": 1, "repetition_penalty": 1}
 """Arguments with the value that changes nothing; with another value they are refused."""
-
-DROPS = 16
-"""How many more tokens than needed may be cut from an overlong prompt, until what is left is a text's tokens."""
-
-Ids = Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -60,49 +57,29 @@ def final_text(text: str, stop: Sequence[str]) -> str:
     return text
 
 
-@dataclass(frozen=True)
-class PromptWriter:
-    """Tokens -> a prompt of at most ``room`` tokens that the engine reads as them.
+def new_tokens(
+    model: LocalModel, drafts: Sequence[Draft], decode: Decode, progress: Callable[[int, int], None]
+) -> list[Sequence[int]]:
+    """The tokens of each draft's first sample, up to where a stop string stands in ``decode`` of them.
 
-    ``read`` gives the tokens that the engine makes of a text, which begin with ``begin``; ``decode`` is the way back.
+    The engine looks for stop strings in the text that continues the prompt, the harness in the new tokens decoded
+    alone, which lose their leading space with some tokenizers. A draft that the engine stopped too early for it is
+    generated again without stop strings: its draws are its own, so its tokens begin the same.
     """
-
-    read: Callable[[str], Ids]
-    decode: Callable[[Ids], str]
-    begin: Ids
-    room: int
-
-    def prompt(self, text: str, wanted: Ids) -> str:
-        """``text`` itself where it is read as ``wanted``. What is too long loses tokens on the left, after the begin
-        token.
-
-        Raises:
-            ModelError: no text is read as these tokens.
-        """
-        if len(wanted) > self.room:
-            return self._cut(wanted)
-        if not wanted:
-            return text  # nothing to condition on: the engine begins with BOS or EOS
-        for candidate in (text, self.decode(wanted)):
-            if tuple(self.read(candidate)) == tuple(wanted):
-                return candidate
-        raise _unreadable(text)
-
-    def _cut(self, wanted: Ids) -> str:
-        begin = list(self.begin)
-        room = self.room - len(begin)
-        for drop in range(min(DROPS, room)):
-            kept = list(wanted[len(wanted) - room + drop :])
-            text = self.decode(kept)
-            if list(self.read(text)) == [*begin, *kept]:
-                return text
-        raise _unreadable(self.decode(wanted))
+    ends = _hub.stop_ids(model.network, model.tokenizer)
+    found = [reply.samples[0].tokens for reply in model.generate(drafts, progress)]
+    early = [
+        i
+        for i, (draft, ids) in enumerate(zip(drafts, found, strict=True))
+        if len(ids) < draft.max_tokens and ids[-1] not in ends and not _stops(decode(ids), draft.stop)
+    ]
+    whole = model.generate([replace(drafts[i], stop=()) for i in early])
+    for i, reply in zip(early, whole, strict=True):
+        ids = reply.samples[0].tokens
+        starts = (ids[:length] for length in range(1, len(ids)))
+        found[i] = next((start for start in starts if _stops(decode(start), drafts[i].stop)), ids)
+    return [*found]
 
 
-def _unreadable(text: str) -> ModelError:
-    return ModelError(
-        "the engine reads other tokens in this prompt than the harness's tokenizer makes of it",
-        seen=ascii(text[-60:]),
-        allowed="prompts whose tokens are those of tokenizer.json, its begin token included",
-        next_step="leave add_bos_token out of --model_args; a larger max_length or smaller max_gen_toks avoids cutting",
-    )
+def _stops(text: str, stop: Sequence[str]) -> bool:
+    return any(string in text for string in stop)

@@ -1,7 +1,7 @@
 """``TrialistLM``: a local model as lm-evaluation-harness knows one.
 
-Log-likelihoods are those of the harness's Hugging Face model to float tolerance: tokens, boundary, begin token and
-cutting are the same (see ``tokens``), and so are generated texts under greedy decoding, as long as nothing is cut.
+Log-likelihoods are those of the harness's Hugging Face model to float tolerance, and texts under greedy decoding are
+its texts: tokens, boundary, begin token and cutting are the same (see ``tokens``), and the engine gets these tokens.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 from trialist.errors import ModelError
 from trialist.models.harness import _outside
 from trialist.models.harness.chat import apply_template, template
-from trialist.models.harness.generation import MAX_TOKENS, Options, PromptWriter, final_text, read_options
+from trialist.models.harness.generation import MAX_TOKENS, Options, final_text, new_tokens, read_options
 from trialist.models.harness.settings import logger, read_settings
 from trialist.models.harness.tokens import Pair, Tokens
 from trialist.models.local import LocalModel
+from trialist.models.local.drafts import Draft
 from trialist.models.local.scoring import Scored
-from trialist.models.local.text import Refused
-from trialist.models.protocol import Failure, Generate, Keyed, Reply, Request
 from trialist.records import seed_of
 
 DEFAULT_LENGTH = 2048
@@ -39,8 +38,9 @@ T = TypeVar("T")
 class TrialistLM(_outside.LM):
     """A folder with a causal language model, for tasks of lm-evaluation-harness.
 
-    ``pretrained`` is the folder; ``settings`` are ``dtype`` (float32, bfloat16, float16; default float32), ``device``,
-    ``max_length``, ``add_bos_token``, ``prefix_token_id``. ``batch_size`` is ignored: batches are packed automatically.
+    ``pretrained`` is the folder; ``settings`` are ``dtype`` (float32, bfloat16, float16, auto; default float32),
+    ``device``, ``max_length``, ``add_bos_token``, ``prefix_token_id``. ``batch_size`` is ignored: batches are packed
+    automatically.
 
     Raises:
         ModelError: an unknown setting, or a folder that can't be loaded.
@@ -81,7 +81,7 @@ class TrialistLM(_outside.LM):
 
     def get_model_info(self) -> dict[str, Any]:
         """What the results file says about the model."""
-        return {"model_digest": self.model.digest, "model_dtype": self.settings.dtype}
+        return {"model_digest": self.model.digest, "model_dtype": self.model.dtype}
 
     def loglikelihood(
         self, requests: Sequence[_outside.Instance], disable_tqdm: bool = False
@@ -118,19 +118,20 @@ class TrialistLM(_outside.LM):
         for torch and on the place of the request.
 
         Raises:
-            ModelError: a generation argument that the engine doesn't have, or a prompt it refuses.
+            ModelError: a generation argument that the engine doesn't have, or one that leaves no room for a prompt.
         """
         found: list[str] = []
         bar = _outside.bar(len(requests), "Running generate_until requests", silent=disable_tqdm)
         end = None if self.eot_token_id is None else str(self.tokenizer.decode(self.eot_token_id))
         for group in _groups([request.args for request in requests]):
             options = [read_options(given, end) for _, given in group]
-            asked = self._generations([context for context, _ in group], options, len(found))
-            for args, option, reply in zip(group, options, self.model.answer(asked), strict=True):
-                text = final_text(self._text(reply.value), option.stop)
-                self.cache_hook.add_partial("generate_until", args, text)
+            drafts = self._drafts([context for context, _ in group], options, len(found))
+            progress = partial(_show, bar, len(found), len(group))
+            generated = new_tokens(self.model, drafts, self.tokenizer.decode, progress)
+            for asked, option, ids in zip(group, options, generated, strict=True):
+                text = final_text(self._text(ids), option.stop)
+                self.cache_hook.add_partial("generate_until", asked, text)
                 found.append(text)
-                bar.update(1)
         bar.close()
         return found
 
@@ -140,7 +141,7 @@ class TrialistLM(_outside.LM):
         if too_long is not None:
             seen, allowed = f"{len(too_long.targets)} tokens", f"{length} tokens, the context"
             raise ModelError("a continuation longer than the context", seen=seen, allowed=allowed)
-        _say_cut(sum(pair.is_cut(length) for pair in pairs), len(pairs), length)
+        _say_cut(sum(pair.is_cut(length) for pair in pairs), len(pairs), f"{length} tokens")
         scored = self.model.score([pair.continuation(length) for pair in pairs], progress)
         if not all(math.isfinite(value.logprob) for value in scored):
             step = "use dtype=float32, or check the weights"
@@ -155,36 +156,25 @@ class TrialistLM(_outside.LM):
             for text, ids in known.items()
         }
 
-    def _generations(self, contexts: Sequence[str], options: Sequence[Options], start: int) -> list[Keyed[Request]]:
+    def _drafts(self, contexts: Sequence[str], options: Sequence[Options], start: int) -> list[Draft]:
+        """What is longer than ``max_length`` with its continuation loses tokens on the left, the begin token first."""
         known = self._tokens.encode_prompts(contexts)
-        seed = _outside.global_seed()
-        asked: list[Keyed[Request]] = []
+        seed, length = _outside.global_seed(), self.max_length
+        drafts: list[Draft] = []
         for i, (context, option) in enumerate(zip(contexts, options, strict=True), start):
-            prompt = self._prompt(context, known[context], self.max_length - option.max_tokens)
-            request = Generate(prompt, option.max_tokens, option.stop, option.temperature)
-            asked.append(Keyed(str(i), seed_of(seed, i), request))
-        return asked
+            room = length - option.max_tokens
+            if room < 1:
+                seen, allowed = f"max_gen_toks leaves {room} tokens of {length}", "at least one for the prompt"
+                raise ModelError("no room for a prompt", seen=seen, allowed=allowed, next_step="lower max_gen_toks")
+            ids = tuple(known[context][-room:]) or (self._tokens.needed_prefix(),)
+            drafts.append(Draft(ids, option.max_tokens, option.stop, option.temperature, seed=seed_of(seed, i)))
+        cut = sum(len(known[c]) > length - o.max_tokens for c, o in zip(contexts, options, strict=True))
+        _say_cut(cut, len(drafts), f"{length} tokens with what is to be generated")
+        return drafts
 
-    def _prompt(self, context: str, wanted: Sequence[int], room: int) -> str:
-        if room < 1:
-            seen, allowed = f"max_gen_toks leaves {room} tokens of {self.max_length}", "at least one for the prompt"
-            raise ModelError("no room for a prompt", seen=seen, allowed=allowed, next_step="lower max_gen_toks")
-        _say_cut(int(len(wanted) > room), 1, room)
-        encoder = self.model.encoder
-        writer = PromptWriter(encoder.context, self._decode_exactly, encoder.prefix, room)
-        try:
-            return writer.prompt(context, wanted)
-        except Refused as refused:
-            raise ModelError(f"a prompt that can't be continued: {refused}", seen=ascii(context[-60:])) from refused
-
-    def _decode_exactly(self, ids: Sequence[int]) -> str:
-        return self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
-
-    def _text(self, reply: Reply | Failure) -> str:
-        """The sample's tokens as the harness decodes them: alone, without special tokens."""
-        if isinstance(reply, Failure):
-            raise ModelError(f"a prompt that can't be continued: {reply.reason}")
-        return str(self.tokenizer.decode(list(reply.samples[0].tokens), skip_special_tokens=True))
+    def _text(self, ids: Sequence[int]) -> str:
+        """Generated tokens as the harness decodes them: alone, without special tokens."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
 def _max_length(asked: int | None, own: int | None, tokenizer: Any) -> int:
@@ -206,6 +196,6 @@ def _show(bar: _outside.Bar, start: int, count: int, done: int, total: int) -> N
     bar.update(start + count * done // max(total, 1) - bar.n)
 
 
-def _say_cut(num_cut: int, num: int, length: int) -> None:
+def _say_cut(num_cut: int, num: int, length: str) -> None:
     if num_cut:
-        logger.warning("%d of %d requests are longer than %d tokens and lose their beginning", num_cut, num, length)
+        logger.warning("%d of %d requests are longer than %s and lose their beginning", num_cut, num, length)

@@ -23,8 +23,6 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra((error.name or "torch").partition(".")[0], "local") from error
 
-assert tokenizers  # a fast tokenizer's backend; imported so that its absence is told with the others
-
 Network = torch.nn.Module
 """A transformers causal language model."""
 
@@ -139,18 +137,33 @@ def key_value_bytes(network: Network) -> int:
 
 
 def surroundings(network: Network) -> str:
-    """Device, threads and versions, on which the last bits of a number depend."""
+    """Device, threads and versions, on which tokens and the last bits of a number depend."""
     device = device_of(network)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    threads = torch.get_num_threads()
-    return (
-        f"{device.type} {name}, {threads} threads, torch {torch.__version__}, transformers {transformers.__version__}"
-    )
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    libraries = ", ".join(f"{library.__name__} {library.__version__}" for library in (torch, transformers, tokenizers))
+    return f"{device.type} {name}, {torch.get_num_threads()} threads, {libraries}"
+
+
+def processor() -> str:
+    """Its model as far as the system says, and the widest instructions that torch uses on it: machines that share a
+    folder may differ in both."""
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # no Linux
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [
+            line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "cpu family", "model\t"))
+        ]
+    parts = [platform.machine(), *sorted(set(names)), torch.backends.cpu.get_cpu_capability()]
+    return " ".join(parts)
 
 
 def tensor(values: Any, device: torch.device | str = "cpu") -> torch.Tensor:
     """An array of numpy (or a list) as a tensor on the device."""
-    return torch.as_tensor(values).to(device)
+    made = torch.as_tensor(values)
+    if torch.device(device).type != "cuda":
+        return made.to(device)
+    # From pinned memory the copy is queued; from any other it would wait for all that is queued before it.
+    return made.pin_memory().to(device, non_blocking=True)
 
 
 def dtype_name(network: Network) -> str:

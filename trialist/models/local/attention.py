@@ -12,14 +12,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trialist.models.local import _hub
+from trialist.models.local.flex import flex_meta
 from trialist.models.local.kernels import KeyValue, Part, Scores, attend, joined, merge_into, with_sink
 from trialist.models.local.packing import Packed
 
 NAME = "trialist_tree"
+MINUS_INFINITY = np.uint32(0xFF800000)
+"""Its bits in fp32; those of 0 are all zero."""
+
+
+class Meta(Protocol):
+    """What answers a layer's attention; passed to the network as ``tree``."""
+
+    def attend(self, layer: int, q: Tensor, own: KeyValue, scores: Scores, window: int | None) -> Part:
+        """``q`` (heads, n, width), ``own`` keys and values (key heads, n, width); ``window``: how many tokens a token
+        sees, itself included, or None."""
+        ...
+
+
+class PackMeta(Meta, Protocol):
+    """A pack's; ``kept`` takes the pack's own keys and values by layer where it is not None."""
+
+    kept: dict[int, KeyValue] | None
+
+
+class MakeMeta(Protocol):
+    """A pack below a trunk -> what answers its attention; ``keep`` its own keys and values."""
+
+    def __call__(
+        self, packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool
+    ) -> PackMeta: ...
 
 
 @dataclass(frozen=True)
@@ -66,30 +94,29 @@ class TreeMeta:
         return part
 
 
-def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> TreeMeta:
+def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> PackMeta:
+    """A pack's own attention, for the device: FlexAttention on a GPU, tiles elsewhere."""
+    make: MakeMeta = flex_meta if device.type == "cuda" else tile_meta
+    return make(packed, trunk, device, keep=keep)
+
+
+def tile_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> TreeMeta:
     """The arrays of a pack on the device, with each tile's mask."""
-    end, depth = _hub.tensor(packed.end, device), _hub.tensor(packed.depth, device)
+    # j sees i exactly if 0 <= i - j < size of j's subtree: one unsigned comparison, since a negative number is huge
+    subtree = (packed.end - np.arange(len(packed))).astype(np.uint32)
     blocks: list[Block] = []
     for tile in packed.tiles:
         size = len(tile.path)
         adjoining = size if size and tile.start - int(tile.path[0]) == size else 0
+        own = np.arange(tile.start, tile.stop)
+        columns = np.concatenate([tile.path, own]) if size else own
+        apart = np.subtract(own[:, None], columns[None], dtype=np.int32, casting="same_kind").view(np.uint32)
+        mask = _hub.tensor(_additive(apart < subtree[columns]), device)
         path = _hub.tensor(tile.path, device) if size else None
-        own = torch.arange(tile.start, tile.stop, device=device)
-        columns = own if path is None else torch.cat([path, own])
-        seen = (columns[None] <= own[:, None]) & (own[:, None] < end[columns][None])
         lowest = int(packed.depth[tile.start : tile.stop].min())
-        blocks.append(Block(tile.start, tile.stop, path, adjoining, lowest, _additive(seen)))
-    deepest = int(packed.depth.max(initial=0))
+        blocks.append(Block(tile.start, tile.stop, path, adjoining, lowest, mask))
+    depth, deepest = _hub.tensor(packed.depth, device), int(packed.depth.max(initial=0))
     return TreeMeta(packed.trunk, packed.chain, trunk, tuple(blocks), depth, deepest, {} if keep else None)
-
-
-class Meta(Protocol):
-    """What answers a layer's attention; passed to the network as ``tree``."""
-
-    def attend(self, layer: int, q: Tensor, own: KeyValue, scores: Scores, window: int | None) -> Part:
-        """``q`` (heads, n, width), ``own`` keys and values (key heads, n, width); ``window``: how many tokens a token
-        sees, itself included, or None."""
-        ...
 
 
 def tree_attention(
@@ -155,5 +182,9 @@ def _window_mask(meta: TreeMeta, index: int, above: tuple[int, int], window: int
     return meta.masks[index, window]
 
 
-def _additive(seen: Tensor) -> Tensor:
-    return torch.zeros(seen.shape, device=seen.device).masked_fill_(~seen, float("-inf"))
+def _additive(seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """0 where a token is seen, -inf where it isn't; by bits, since this is made for every tile."""
+    bits = seen.astype(np.uint32)
+    bits -= np.uint32(1)
+    bits &= MINUS_INFINITY
+    return bits.view(np.float32)

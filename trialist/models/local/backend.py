@@ -15,7 +15,7 @@ from trialist.models.local.digest import configuration
 from trialist.models.local.drafts import Decode, Draft
 from trialist.models.local.engine import Engine
 from trialist.models.local.generation import generate, generate_plainly
-from trialist.models.local.memory import default_capacity, free_bytes
+from trialist.models.local.memory import default_sizes, free_bytes
 from trialist.models.local.probes import Probe, Seen, probe_plainly
 from trialist.models.local.schedule import Sizes
 from trialist.models.local.scoring import Scored, score
@@ -59,7 +59,7 @@ class Backend:
 
     def describe(self) -> str:
         """Everything but the model that the bytes of its answers depend on."""
-        sizes = "twin" if self.engine is None else str(self.engine.sizes)
+        sizes = "twin" if self.engine is None else self.engine.describe()
         return f"engine {VERSION}, {sizes}, {_hub.surroundings(self.network)}"
 
     @property
@@ -103,7 +103,7 @@ def make_backend(network: _hub.Network, capacity: int | None = None) -> Backend:
     if reason is not None:
         warnings.warn(f"the plain twin scores this model: {reason}", PlainTwinNotice, stacklevel=2)
         return Backend(network, None, reason)
-    sizes = Sizes(capacity or default_capacity(network))
+    sizes = default_sizes(network, capacity)
     return Backend(network, Engine(network, sizes, int(TRUNK_SHARE * free_bytes(_hub.device_of(network)))))
 
 

@@ -75,6 +75,7 @@ class Decoding:
         self._rows = torch.arange(len(self), device=device)
         self._at = counts
         self._depth = _hub.tensor(self.positions, device)
+        self._deepest = int(self.positions.max())
         self._age = counts[:, None] - torch.arange(count, device=device)[None]
 
     def end_step(self) -> None:
@@ -111,7 +112,7 @@ class Decoding:
 
     def _to_trunk(self, layer: int, q: Tensor, scores: Scores, window: int | None) -> Part:
         k, v = self._trunk[layer]
-        if window is None or int(self._depth.max()) < window:
+        if window is None or self._deepest < window:
             return attend(q, k, v, scores)
         group = q.shape[0] // k.shape[0]
         columns = torch.arange(self._num_trunk, device=self._device)

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from trialist.models.local import _hub
-from trialist.models.local.attention import NAME, TreeMeta, make_meta, no_mask, tree_attention
+from trialist.models.local.attention import NAME, MakeMeta, PackMeta, make_meta, no_mask, tree_attention
 from trialist.models.local.forward import Forward, Read
 from trialist.models.local.keyvalues import Layers, Trunk, TrunkStore, select
+from trialist.models.local.memory import rounded
 from trialist.models.local.packing import Packed, Reads, Wanted, chain, pack_rows, row_paths, trunk_reads
 from trialist.models.local.probes import Probe, Seen, gather, outputs_of
 from trialist.models.local.schedule import Pack, Sizes, halves, schedule
@@ -35,16 +37,21 @@ ROW_LIMIT = 512
 class Engine:
     """A network that takes trees. ``sizes.capacity`` is halved, for good, when memory runs out on a pack;
     ``num_exhausted``: how often it ran out on anything. ``row_limit`` and ``key_value_room``: how many texts grow side
-    by side, and how many tokens they may have together."""
+    by side, and how many tokens they may have together. ``make``: the attention of a pack."""
 
-    def __init__(self, network: _hub.Network, sizes: Sizes, trunk_bytes: int) -> None:
+    def __init__(self, network: _hub.Network, sizes: Sizes, trunk_bytes: int, *, make: MakeMeta = make_meta) -> None:
         _hub.register_attention(NAME, tree_attention, no_mask)
+        self._make = make
         self.sizes = sizes
         self.num_exhausted = 0
         self.row_limit = ROW_LIMIT
-        self.key_value_room = max(1, trunk_bytes // _hub.key_value_bytes(network))
+        self.key_value_room = rounded(trunk_bytes // _hub.key_value_bytes(network))
         self.forward = Forward(network)
         self.store = TrunkStore(trunk_bytes, sizes.block)
+
+    def describe(self) -> str:
+        """The sizes that the last bits of results may depend on."""
+        return f"{self.sizes}, {self.row_limit} rows of {self.key_value_room} tokens"
 
     def passes(self, continuations: Sequence[Continuation], probes: Sequence[Probe] = ()) -> Iterator[Results]:
         """Log-probabilities of the continuations and activations of the probes, pack by pack: yields the results so
@@ -168,8 +175,8 @@ class Engine:
             return True
         return results.put(packed.reads, self.forward.read(hidden, packed.reads), final=final)
 
-    def _meta(self, packed: Packed, trunk: Trunk, *, keep: bool) -> TreeMeta:
-        return make_meta(packed, trunk.layers, self.forward.device, keep=keep)
+    def _meta(self, packed: Packed, trunk: Trunk, *, keep: bool) -> PackMeta:
+        return self._make(packed, trunk.layers, self.forward.device, keep=keep)
 
 
 @dataclass(frozen=True)
@@ -191,6 +198,7 @@ class Results:
     def __init__(self, begins: Ints, num_probes: int) -> None:
         count = int(begins[-1])
         self._begins = begins
+        self._bounds: list[int] = begins.tolist()
         self._logprobs: NDArray[np.float64] = np.zeros(count)
         self._greedy: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self._filled: NDArray[np.bool_] = np.zeros(count, np.bool_)
@@ -198,9 +206,10 @@ class Results:
 
     def put(self, reads: Reads, read: Read, *, final: bool) -> bool:
         """Fill the slots of the reads; unless ``final``, those that are not a number stay open. Are all filled?"""
-        logprobs = read.logprobs.cpu().numpy()
+        # one copy: each waits for the device
+        logprobs, greedy = torch.stack([read.logprobs, read.greedy.to(read.logprobs.dtype)]).cpu().numpy()
         self._logprobs[reads.slots] = logprobs
-        self._greedy[reads.slots] = read.greedy.cpu().numpy()
+        self._greedy[reads.slots] = greedy > 0
         self._filled[reads.slots] = found = np.ones_like(logprobs, np.bool_) if final else ~np.isnan(logprobs)
         return bool(found.all())
 
@@ -211,8 +220,8 @@ class Results:
         return np.logical_and.reduceat(self._filled, self._begins[:-1])
 
     def scored(self, k: int) -> Scored:
-        start, stop = self._begins[k], self._begins[k + 1]
-        return Scored(math.fsum(self._logprobs[start:stop]), bool(self._greedy[start:stop].all()))
+        start, stop = self._bounds[k], self._bounds[k + 1]
+        return Scored(math.fsum(self._logprobs[start:stop].tolist()), all(self._greedy[start:stop].tolist()))
 
 
 def _wanted(tree: Tree, continuations: Sequence[Continuation]) -> tuple[Wanted, Ints]:

@@ -1,7 +1,7 @@
 """Packed tokens -> hidden states -> log-probabilities: one pass of the network, and only the logits that are read.
 
 The decoder gives hidden states of shape (1, tokens, width); the output head is applied to the positions that are read,
-some hundred at a time, so that no tensor (batch, length, vocabulary) ever exists. What an architecture does after its
+some at a time, so that no tensor (batch, length, vocabulary) ever exists. What an architecture does after its
 output head (a soft cap, a scale) is read off its configuration; the self-check finds what isn't known here.
 """
 
@@ -20,8 +20,9 @@ from trialist.models.local.attention import NAME, Meta
 from trialist.models.local.packing import Reads
 from trialist.models.local.tree import Ints
 
-LOGITS_AT_ONCE = 1 << 22
-"""Logits that exist at a time: 16 MB in fp32, about what a processor's cache holds."""
+LOGITS_AT_ONCE, LOGITS_AT_ONCE_GPU = 1 << 22, 1 << 27
+"""Logits that exist at a time: 16 MB in fp32, about what a processor's cache holds; on a GPU 512 MB, which is 1,000
+positions of a vocabulary of 128,000: with some hundred, reading the head's weights would take longest."""
 MIN_ROWS = 64
 """Positions whose logits are computed together at least: fewer would read the head's weights too often."""
 
@@ -66,7 +67,8 @@ class Forward:
             yield start, self.logits(hidden[start : start + rows])
 
     def _rows_at_once(self) -> int:
-        return max(MIN_ROWS, LOGITS_AT_ONCE // int(cast(Any, self._head).weight.shape[0]))
+        held = LOGITS_AT_ONCE if self.device.type == "cpu" else LOGITS_AT_ONCE_GPU
+        return max(MIN_ROWS, held // int(cast(Any, self._head).weight.shape[0]))
 
     def read(self, hidden: Tensor, reads: Reads) -> Read:
         """Log-softmax at the reads' targets, natural log; a position's logits are computed once for all its targets."""

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SCORES_AT_ONCE = 1 << 23
-"""How many scores the plain twin holds at a time: 32 MB in fp32."""
+SCORES_AT_ONCE, SCORES_AT_ONCE_GPU = 1 << 23, 1 << 26
+"""How many scores the plain twin holds at a time: 32 and 256 MB in fp32."""
+GPU_WIDTHS = range(8, 257, 8)
+"""Of a head: what torch's flash attention for GPUs takes."""
 
 _fused: Callable[..., tuple[Tensor, Tensor]] = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
+_fused_on_gpu: Callable[..., tuple[Tensor, ...]] = torch.ops.aten._scaled_dot_product_flash_attention.default
 
 
 KeyValue = tuple[Tensor, Tensor]
@@ -48,9 +51,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None 
         if mask is None:  # the queries of a group are just more queries of its key head
             return _unfolded(attend(q.reshape(k.shape[0], -1, q.shape[-1]), k, v, scores), q.shape[1])
         k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
-    if scores.softcap is None and q.device.type == "cpu" and k.shape[-1] == v.shape[-1]:
-        return fused(q, k, v, scores, mask)
-    rows = max(1, SCORES_AT_ONCE // (q.shape[0] * k.shape[1]))
+    if scores.softcap is None and k.shape[-1] == v.shape[-1]:
+        if q.device.type == "cpu":
+            return fused(q, k, v, scores, mask)
+        if mask is None and _flash_on_gpu(q):
+            return fused_on_gpu(q, k, v, scores)
+    held = SCORES_AT_ONCE if q.device.type == "cpu" else SCORES_AT_ONCE_GPU
+    rows = max(1, held // (q.shape[0] * k.shape[1]))
     starts = range(0, q.shape[1], rows)
     masks = [None if mask is None else mask[start : start + rows] for start in starts]
     parts = [plain(q[:, start : start + rows], k, v, scores, m) for start, m in zip(starts, masks, strict=True)]
@@ -69,6 +76,18 @@ def fused(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None) 
     wide = None if mask is None else mask[None, None]
     out, lse = _fused(q[None], k[None], v[None], 0.0, False, attn_mask=wide, scale=scores.scale)
     return Part(out[0].transpose(0, 1), lse[0].transpose(0, 1))
+
+
+def fused_on_gpu(q: Tensor, k: Tensor, v: Tensor, scores: Scores) -> Part:
+    """torch's flash attention for GPUs: no mask, no groups, half precision."""
+    out, lse, *_ = _fused_on_gpu(q[None], k[None], v[None], 0.0, False, False, scale=scores.scale)
+    return Part(out[0].transpose(0, 1), lse[0, :, : q.shape[1]].transpose(0, 1))
+
+
+def _flash_on_gpu(q: Tensor) -> bool:
+    if q.device.type != "cuda" or q.dtype not in (torch.float16, torch.bfloat16) or q.shape[-1] not in GPU_WIDTHS:
+        return False
+    return torch.version.hip is None and torch.cuda.get_device_capability(q.device) >= (8, 0)
 
 
 def plain(q: Tensor, k: Tensor, v: Tensor, scores: Scores, mask: Tensor | None) -> Part:

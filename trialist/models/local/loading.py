@@ -19,7 +19,7 @@ COPY_AGAIN = "copy the folder again, or save the model again"
 def load_network(folder: ModelFolder, dtype: str, device: str) -> _hub.Network:
     """The network in evaluation mode on its device; every tensor comes from the folder."""
     if dtype not in _hub.DTYPES:
-        raise ModelError(f"unknown dtype '{dtype}'", seen=dtype, allowed=", ".join(_hub.DTYPES))
+        raise ModelError(f"unknown dtype '{dtype}'", seen=dtype, allowed=", ".join([*_hub.DTYPES, "auto"]))
     where = _device(device)
     config = _load_config(folder)
     for name in folder.weights:

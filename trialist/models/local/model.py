@@ -17,12 +17,13 @@ from trialist.models.cache import ReplyCache
 from trialist.models.local import _hub
 from trialist.models.local.answers import TOO_LARGE, replies
 from trialist.models.local.backend import Backend, Scores, make_backend
-from trialist.models.local.boundary import boundary_of
+from trialist.models.local.boundary import Boundary, boundary_of
 from trialist.models.local.digest import model_digest
 from trialist.models.local.drafts import Draft
 from trialist.models.local.folder import check_folder
 from trialist.models.local.loading import context_length, load_network, load_tokenizer
-from trialist.models.local.requests import Reader, check_context, check_continuation, check_draft, windows
+from trialist.models.local.precision import AUTO, Loaded, load_auto
+from trialist.models.local.requests import Reader, check_continuation, check_draft, check_tokens, windows
 from trialist.models.local.scoring import Scored
 from trialist.models.local.text import Continuation, Encoder, Refused, make_encoder
 from trialist.models.protocol import Ability, Failure, Keyed, Reply, Request
@@ -46,18 +47,24 @@ class LocalModel:
     cache: ReplyCache | None = None
 
     @classmethod
-    def load(cls, folder: str | Path, *, dtype: str = "float32", device: str = "cpu") -> LocalModel:
-        """A Hugging Face folder with safetensors and tokenizer.json, whatever dtype it was saved in.
+    def load(
+        cls, folder: str | Path, *, dtype: str = "float32", device: str = "cpu", cache: ReplyCache | None = None
+    ) -> LocalModel:
+        """A Hugging Face folder with safetensors and tokenizer.json, whatever dtype it was saved in. ``dtype`` "auto"
+        is bfloat16 where that is fast and the model bears it, else float32 (see ``precision``); the model's own
+        ``dtype`` says which. Without ``cache`` no reply is kept.
 
         Reads this folder only, runs none of its code, and opens no pickle. Raises ``ModelError`` for anything that is
         missing, damaged, of another architecture, or not a causal language model.
         """
         checked = check_folder(folder)
-        network = load_network(checked, dtype, device)
         tokenizer = load_tokenizer(checked)
-        encoder = make_encoder(tokenizer, _hub.num_embeddings(network))
-        length = context_length(_hub.config_of(network))
-        return cls(network, tokenizer, dtype, checked.tokenizer_files, encoder, length)
+        auto = dtype == AUTO
+        loaded = load_auto(checked, device, tokenizer) if auto else Loaded(load_network(checked, dtype, device), dtype)
+        encoder = make_encoder(tokenizer, _hub.num_embeddings(loaded.network))
+        length = context_length(_hub.config_of(loaded.network))
+        files = checked.tokenizer_files
+        return cls(loaded.network, tokenizer, loaded.dtype, files, encoder, length, cache=cache)
 
     @property
     def abilities(self) -> frozenset[Ability]:
@@ -92,7 +99,7 @@ class LocalModel:
     def answer(self, requests: Iterable[Keyed[Request]]) -> Iterator[Keyed[Reply | Failure]]:
         """Replies as they get ready. Requests are read window by window, so their number doesn't matter for memory; a
         start that several of a window share is computed once, a long one is kept for the next windows."""
-        reader = Reader(self.network, boundary_of(self.encoder), self.max_length)
+        reader = Reader(self.network, self._boundary, self.max_length)
         for window in windows(requests):
             kept = self.cache.get(self._identity(), window) if self.cache else None
             if kept is None:
@@ -144,7 +151,7 @@ class LocalModel:
         """
         for number, draft in enumerate(drafts):
             with _named(number):
-                check_context(draft, self.encoder.num_tokens)
+                check_tokens(draft.context, self.encoder.num_tokens)
                 check_draft(draft, self.max_length)
         found: dict[int, Reply] = {}
         for index, reply in self.backend.generate(drafts, self._stop_ids, self._decode):
@@ -154,6 +161,10 @@ class LocalModel:
             if progress is not None:
                 progress(len(found), len(drafts))
         return [found[index] for index in range(len(drafts))]
+
+    @cached_property
+    def _boundary(self) -> Boundary:
+        return boundary_of(self.encoder)
 
     @cached_property
     def backend(self) -> Backend:

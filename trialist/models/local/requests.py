@@ -69,25 +69,21 @@ def check_draft(draft: Draft, max_length: int | None) -> None:
     check_length(len(draft.context) + draft.max_tokens - 1, max_length)
 
 
-def check_context(draft: Draft, num_tokens: int) -> None:
-    """Raises ``Refused`` for a context that isn't tokens of the vocabulary."""
-    if not draft.context:
-        raise Refused("an empty context can't be continued")
-    _check_tokens(draft.context, num_tokens)
-
-
 def check_continuation(continuation: Continuation, num_tokens: int, max_length: int | None) -> None:
     """Raises ``Refused`` for tokens that make no continuation."""
     row, first, targets = continuation.row, continuation.first, continuation.targets
     if not targets:
         raise Refused("an empty continuation has no probability")
-    _check_tokens((*row, *targets), num_tokens)
+    check_tokens((*row, *targets), num_tokens)
     if first < 0 or first + len(targets) > len(row) or row[first + 1 :] != targets[: len(row) - first - 1]:
         raise Refused("its row does not hold its context and its tokens but the last")
     check_length(len(row), max_length)
 
 
-def _check_tokens(tokens: Sequence[int], num_tokens: int) -> None:
+def check_tokens(tokens: Sequence[int], num_tokens: int) -> None:
+    """Raises ``Refused`` where there is none, or one that the network doesn't know."""
+    if not tokens:
+        raise Refused("no tokens to start from")
     outside = [token for token in tokens if not 0 <= token < num_tokens]
     if outside:
         raise Refused(f"token {outside[0]} is outside the vocabulary of {num_tokens}")

@@ -36,10 +36,12 @@ def pick(logits: Tensor, rows: Sequence[Row]) -> Picked:
         drawn = [i for i, row in enumerate(rows) if row.draft.temperature > 0]
         for start in range(0, len(drawn), ROWS_AT_ONCE):
             part = drawn[start : start + ROWS_AT_ONCE]
-            tokens[part] = _drawn(logits[part], [rows[i] for i in part])
+            at = _hub.tensor(part, logits.device)
+            tokens[at] = _drawn(logits[at], [rows[i] for i in part])
         chosen = logits.gather(1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
-        found = torch.where(sound, tokens, -1).cpu().numpy()
-        return Picked([int(token) if token >= 0 else None for token in found], chosen.cpu().numpy().tolist())
+        # one copy, bit for bit: each waits for the device
+        both = torch.stack([torch.where(sound, tokens, -1).int(), chosen.view(torch.int32)]).cpu().numpy()
+        return Picked([int(token) if token >= 0 else None for token in both[0]], both[1].view(np.float32).tolist())
 
 
 def uniforms(rows: Sequence[Row]) -> NDArray[np.float64]:
