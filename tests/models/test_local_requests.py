@@ -100,7 +100,7 @@ def test_scores_name_the_request_that_is_refused(model: LocalModel, bad: Continu
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (Draft((), 3), "no tokens to start from"),
+        (Draft((), 3), "empty context"),
         (Draft((3, 272), 3), "token 272 is outside the vocabulary of 272"),
         (Draft((-1,), 3), "token -1 is outside"),
         (Draft((3,) * 120, 10), "too long: 129 tokens, context 128"),

@@ -69,6 +69,13 @@ def check_draft(draft: Draft, max_length: int | None) -> None:
     check_length(len(draft.context) + draft.max_tokens - 1, max_length)
 
 
+def check_context(draft: Draft, num_tokens: int) -> None:
+    """Raises ``Refused`` for a context that isn't tokens of the vocabulary."""
+    if not draft.context:
+        raise Refused("an empty context can't be continued")
+    _check_tokens(draft.context, num_tokens)
+
+
 def check_continuation(continuation: Continuation, num_tokens: int, max_length: int | None) -> None:
     """Raises ``Refused`` for tokens that make no continuation."""
     row, first, targets = continuation.row, continuation.first, continuation.targets
