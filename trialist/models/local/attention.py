@@ -103,14 +103,15 @@ def make_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.devic
 def tile_meta(packed: Packed, trunk: Mapping[int, KeyValue], device: torch.device, *, keep: bool) -> TreeMeta:
     """The arrays of a pack on the device, with each tile's mask."""
     # j sees i exactly if 0 <= i - j < size of j's subtree: one unsigned comparison, since a negative number is huge
-    subtree = (packed.end - np.arange(len(packed))).astype(np.uint32)
+    order = np.arange(len(packed), dtype=np.int32)
+    subtree = (packed.end - order).astype(np.uint32)
     blocks: list[Block] = []
     for tile in packed.tiles:
         size = len(tile.path)
         adjoining = size if size and tile.start - int(tile.path[0]) == size else 0
-        own = np.arange(tile.start, tile.stop)
-        columns = np.concatenate([tile.path, own]) if size else own
-        apart = np.subtract(own[:, None], columns[None], dtype=np.int32, casting="same_kind").view(np.uint32)
+        own = order[tile.start : tile.stop]
+        columns = np.concatenate([order[tile.path], own]) if size else own
+        apart = (own[:, None] - columns[None]).view(np.uint32)
         mask = _hub.tensor(_additive(apart < subtree[columns]), device)
         path = _hub.tensor(tile.path, device) if size else None
         lowest = int(packed.depth[tile.start : tile.stop].min())
