@@ -33,6 +33,11 @@ PROJECTIONS = {
     "gemma2": "mlp.down_proj.weight",
     "qwen2": "mlp.down_proj.weight",
     "mistral": "mlp.down_proj.weight",
+    "gemma3": "mlp.down_proj.weight",
+    "qwen3": "mlp.down_proj.weight",
+    "olmo2": "mlp.down_proj.weight",
+    "mixtral": "mlp.experts.down_proj",
+    "gpt_oss": "mlp.experts.down_proj",
 }
 
 
