@@ -7,11 +7,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import strategies as st
 from tiny_models import network
 
 from trialist.models.local.engine import Engine, Results
+from trialist.models.local.forward import Forward
 from trialist.models.local.schedule import Sizes
 from trialist.models.local.scoring import Scored, score
 from trialist.models.local.text import Continuation
@@ -94,3 +96,16 @@ def _least_margin(made: Any, continuation: Continuation) -> float:
         logits = made(input_ids=torch.tensor([continuation.row])).logits[0, continuation.first :]
     best = logits.topk(2, -1).values
     return float((best[:, 0] - best[:, 1]).min())
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens each pass of a network takes from here on."""
+    passed: list[int] = []
+    real = Forward.hidden
+
+    def counting(self, ids, positions, meta):
+        passed.append(len(ids))
+        return real(self, ids, positions, meta)
+
+    monkeypatch.setattr(Forward, "hidden", counting)
+    return passed

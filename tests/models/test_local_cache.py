@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from engine_cases import counted
 from tiny_models import network, write_model
 
 from trialist.models.cache import ReplyCache
@@ -28,15 +29,7 @@ def answers(model: LocalModel, seed: int = 0) -> Told:
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of all passes of the engine."""
-    passed: list[int] = []
-    real = Forward.hidden
-
-    def counting(self, ids, positions, meta):
-        passed.append(len(ids))
-        return real(self, ids, positions, meta)
-
-    monkeypatch.setattr(Forward, "hidden", counting)
-    return passed
+    return counted(monkeypatch)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from engine_cases import (
     assert_like_the_twin,
     assert_near,
     continuation_sets,
+    counted,
     engine,
     scored,
     size_sets,
@@ -20,7 +21,6 @@ from hypothesis import strategies as st
 from tiny_models import CONFIGS, network
 
 from trialist.models.local.engine import Engine
-from trialist.models.local.forward import Forward
 from trialist.models.local.keyvalues import TrunkStore
 from trialist.models.local.schedule import Sizes
 from trialist.models.local.text import Continuation
@@ -167,16 +167,3 @@ def make_row(length: int, first: int = 3):
     import numpy as np
 
     return np.array([first, *(3 + k % 5 for k in range(length - 1))], np.uint32)
-
-
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many tokens each pass of a network takes from here on."""
-    passed: list[int] = []
-    real = Forward.hidden
-
-    def counting(self, ids, positions, meta):
-        passed.append(len(ids))
-        return real(self, ids, positions, meta)
-
-    monkeypatch.setattr(Forward, "hidden", counting)
-    return passed
