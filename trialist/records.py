@@ -139,7 +139,9 @@ class Estimate:
     ``low`` and ``high`` are a two-sided interval at ``level`` (they describe). ``lower`` and ``upper`` are one-sided
     bounds, each holding with ``confidence`` (they carry claims); they exist where ``purpose`` is ``claim``.
     ``worst_low`` and ``worst_high`` are the value with all missing answers set to the worst and the best case.
-    ``value`` None means undefined, and ``reason`` says why. Values of differences are cell minus contrast.
+    ``value`` None means undefined, and ``reason`` says why, ``next_step`` what would change that. ``why`` says in which
+    design the method is the default, ``shortfall`` what is known to go wrong with it. Values of differences are cell
+    minus contrast.
     """
 
     outcome: str
@@ -166,6 +168,9 @@ class Estimate:
     scope: str = "this artefact"
     warnings: tuple[str, ...] = ()
     reason: str = ""
+    next_step: str = ""
+    why: str = ""
+    shortfall: str = ""
     citation: str = ""
 
 

@@ -125,7 +125,7 @@ def test_paired_claims_are_noninferiority() -> None:
     assert "differ in size" in estimate(scores, unequal, claim(contrast=CONTROL, side="above")).method
 
 
-def test_graded_is_the_jackknife() -> None:
+def test_graded_is_cr2() -> None:
     values = [0.2, 0.4, 0.9, 0.3, 0.7, 0.5, 0.55, 0.1] * 5
     result = estimate(score_table(RMU, values, kind="bounded"), shared(40, 4), ask())
     want = clustered.jackknife(values, np.arange(40) // 4, CORRECT.of)
@@ -135,7 +135,7 @@ def test_graded_is_the_jackknife() -> None:
     assert alike.low is not None
     assert alike.low < 0.4 < alike.high  # type: ignore[operator]
     gradual = estimate(pair(values, values[::-1], kind="bounded"), shared(40, 4), ask(contrast=CONTROL))
-    assert "jackknife" in gradual.method
+    assert "CR2" in gradual.method
     assert "Clopper" not in estimate(pair(values, values, kind="bounded"), own(40), claim(contrast=CONTROL)).method
 
 

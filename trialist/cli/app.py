@@ -172,6 +172,56 @@ def gate(
 
 
 @app.command()
+def estimate(
+    files: Annotated[list[Path], typer.Argument(help="Tables of scores: Parquet, CSV, JSON lines.")],
+    compare: Annotated[
+        tuple[str, str] | None, typer.Option(help="Two arms: the first minus the second, item by item.")
+    ] = None,
+    measure: Annotated[
+        list[str] | None, typer.Option(help="A column of scores, in a wide table; may be repeated.")
+    ] = None,
+    item: Annotated[str | None, typer.Option(help="The column of item ids.")] = None,
+    value: Annotated[str | None, typer.Option(help="The column of scores, in a long table.")] = None,
+    arm: Annotated[str | None, typer.Option(help="The column of arms. Default: each file is one.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="The column of the independent unit.")] = None,
+    epoch: Annotated[str | None, typer.Option(help="The column that numbers several answers to one item.")] = None,
+    weight: Annotated[str | None, typer.Option(help="The column of weights.")] = None,
+    stratum: Annotated[str | None, typer.Option(help="The column of strata.")] = None,
+    by_stratum: Annotated[bool, typer.Option("--by-stratum", help="A row for each stratum as well.")] = False,
+    claim: Annotated[str | None, typer.Option(help='"below .05" or "above .9", of arms or comparison.')] = None,
+    confidence: Annotated[float, typer.Option(help="With which the claim is to be shown.")] = 0.95,
+    margin: Annotated[float | None, typer.Option(help="How large a difference may be and not matter.")] = None,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    bounds: Annotated[
+        tuple[float, float] | None, typer.Option("--range", help="Lowest and highest possible score.")
+    ] = None,
+    population: Annotated[
+        str, typer.Option(help="process, bank or traffic (docs/measurement/estimate.md).")
+    ] = "process",
+    bank_size: Annotated[int | None, typer.Option(help="Items in the bank that these were drawn from.")] = None,
+    about: Annotated[str, typer.Option(help="artefact, or method: all replicates of the arm.")] = "artefact",
+    as_json: Json = False,
+) -> int:
+    """Value, interval and comparison of a table of scores. With --claim exit code 0 PASS, 3 UNDECIDED, 4 FAIL."""
+    from trialist.cli import estimate as screen
+    from trialist.logs.table import Columns
+    from trialist.measurement.claims import threshold_of
+
+    columns = Columns(
+        item=item, value=value, arm=arm, cluster=cluster, epoch=epoch, weight=weight, stratum=stratum,
+        measures=tuple(measure or ()),
+    )  # fmt: skip
+    question = screen.Question(
+        columns, compare, by_stratum, level, threshold_of(claim, confidence) if claim else None, margin, bounds,
+        *screen.checked(population, about), bank_size=bank_size,
+    )  # fmt: skip
+    found = screen.answer(files, question)
+    code = screen.exit_code(found)
+    _print_json({"exit_code": code, **screen.record(found)}) if as_json else screen.show(found, level=level)
+    return code
+
+
+@app.command()
 def score(
     file: Annotated[
         str, typer.Argument(help="JSON lines, each with context, continuations, id if wanted; - for a pipe.")

@@ -24,14 +24,14 @@ _STYLE = {
 }
 
 
-def _console() -> Console:
+def plain_console() -> Console:
     """The terminal as wide as it is; a pipe gets lines wide enough for the tables."""
     plain = Console(highlight=False)
     return plain if plain.is_terminal else Console(highlight=False, width=160)
 
 
 def show_result(result: Result, *, quiet: bool, again: str) -> None:
-    console = _console()
+    console = plain_console()
     if quiet:
         console.print(Text(result.decision.verdict, _STYLE[result.decision.verdict]))
         return
@@ -49,7 +49,7 @@ def show_result(result: Result, *, quiet: bool, again: str) -> None:
 
 
 def show_decision(decision: Decision, *, notes: Sequence[str] = (), label: str = "note") -> None:
-    console = _console()
+    console = plain_console()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True, min_width=9)
     table.add_column()
@@ -65,14 +65,14 @@ def show_decision(decision: Decision, *, notes: Sequence[str] = (), label: str =
 def show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     """A plain table of equal rows."""
     if not rows:
-        _console().print("none")
+        plain_console().print("none")
         return
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for name in rows[0]:
         table.add_column(name)
     for row in rows:
         table.add_row(*(Text(visible(str(value))) for value in row.values()))
-    _console().print(table)
+    plain_console().print(table)
 
 
 def count_lines(result: Result) -> list[str]:

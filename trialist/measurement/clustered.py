@@ -139,9 +139,17 @@ def effective_size(
 
 def _num_deviating(values: Floats, codes: NDArray[np.int64]) -> int:
     """Clusters with an item that isn't at the most common value."""
-    levels, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    deviates = levels[inverse] != levels[counts.argmax()]
-    return len(np.unique(codes[deviates]))
+    deviates = values != _most_common(values)
+    return int((np.bincount(codes[deviates]) > 0).sum()) if deviates.any() else 0
+
+
+def _most_common(values: Floats) -> float:
+    """The most common value, of several the smallest; small whole numbers are counted without a sort."""
+    low, high = values.min(), values.max()
+    if high - low < len(values) and (values == np.floor(values)).all():
+        return float(low + np.bincount((values - low).astype(np.int64)).argmax())
+    levels, counts = np.unique(values, return_counts=True)
+    return float(levels[counts.argmax()])
 
 
 def _columns(values: ArrayLike, cluster: Any, weights: ArrayLike | None) -> tuple[Floats, NDArray[np.int64], Floats]:
@@ -151,7 +159,7 @@ def _columns(values: ArrayLike, cluster: Any, weights: ArrayLike | None) -> tupl
     w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
     w = w[:, None] if w.ndim == 1 else w
     w = np.broadcast_to(w, x.shape)
-    codes = np.unique(np.asarray(cluster), return_inverse=True)[1].astype(np.int64)
+    codes = compact(np.asarray(cluster))
     if len(x) == 0 or len(codes) != len(x):
         raise MeasurementUndefined(
             "a mean needs items, each with a cluster", seen=f"{len(x)} items, {len(codes)} clusters"
@@ -159,6 +167,15 @@ def _columns(values: ArrayLike, cluster: Any, weights: ArrayLike | None) -> tupl
     if not np.isfinite(x).all() or not np.isfinite(w).all() or (w < 0).any():
         raise MeasurementUndefined("values must be finite, weights finite and not negative")
     return x, codes, w
+
+
+def compact(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Groups as codes 0..C-1 in sorted order of their labels; integer labels that are codes already are only closed
+    up, without a sort."""
+    if labels.dtype.kind in "iu" and len(labels) and labels.min() >= 0 and labels.max() < 4 * len(labels):
+        used = np.bincount(labels) > 0
+        return (np.cumsum(used) - 1)[labels]
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
 def _totals(columns: Floats, codes: NDArray[np.int64]) -> Floats:

@@ -10,23 +10,43 @@ import numpy as np
 import polars as pl
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.choose import FEW_CLUSTERS
+from trialist.measurement import replicated
+from trialist.measurement.choose import Bank, Choice, Population
+from trialist.measurement.claiming import claim_bounds
+from trialist.measurement.describing import describe
 from trialist.measurement.interval import Interval, check_share
 from trialist.measurement.metrics import Metric
-from trialist.measurement.sample import Sample, read
-from trialist.measurement.uncertainty import Uncertainty, claim_bounds, describe, point, worst_cases
+from trialist.measurement.reading import index_items, read
+from trialist.measurement.sample import Sample
+from trialist.measurement.score_table import ItemIndex, ScoreTable
+from trialist.measurement.sentences import sentence, warnings_of
+from trialist.measurement.uncertainty import Uncertainty, point, refused, worst_cases
 from trialist.records import Cell, Counts, Estimate, Side
 
-MUCH_MISSING = 0.01
+About = Literal["artefact", "method"]
+MissingPolicy = Literal["worst", "as low", "as high", "dropped"]
 
 
 @dataclass(frozen=True)
 class Estimand:
     """``metric`` over the items of a stratum (None: all) of ``outcome`` in ``cell``, minus that in ``contrast``.
 
-    Population: the process that made the clusters of items; the cluster is the independent unit. Missing items: left
-    out of the value, at the worst in every bound that carries a claim. ``describe`` asks for an interval at ``level``,
-    ``claim`` for one-sided bounds at ``confidence``, with ``side`` the claim's side of its threshold.
+    What would be drawn anew if the study were repeated, and what stays:
+
+    - ``population``: ``process``, whatever made the clusters of items (a super-population); ``bank``, these items and
+      no others (``bank_size`` of them; None: the items of the table); ``traffic``, the process with each item weighted
+      by its share of the traffic, in the scores' weights.
+    - ``unit``: what is independent of each other: ``cluster``, ``item``, a column or a key of the items' metadata.
+      Epochs are averaged within their item and never count as rows.
+    - ``crossed``: a second facet that cuts across the units, such as the template, over which the claim generalises.
+    - ``about``: ``artefact``, the training run and attack run that ``cell`` names; ``method``, all runs of its arm in
+      the table, as draws of what the method makes.
+    - The judge is fixed; a judged score without gold labels carries no claim.
+
+    ``missing``: ``worst``, left out of the value and at the worst in every bound that carries a claim; ``as low``,
+    ``as high``: a missing answer counts as the metric's lowest or highest value; ``dropped``: left out, and then
+    nothing may be claimed. ``describe`` asks for an interval at ``level``, ``claim`` for one-sided bounds at
+    ``confidence``, with ``side`` the claim's side of its threshold.
     """
 
     outcome: str
@@ -38,35 +58,50 @@ class Estimand:
     level: float = 0.95
     confidence: float | None = None
     side: Side | None = None
+    population: Population = "process"
+    about: About = "artefact"
+    unit: str = "cluster"
+    crossed: str | None = None
+    missing: MissingPolicy = "worst"
+    bank_size: int | None = None
 
 
 def estimate(
-    scores: pl.DataFrame, items: pl.DataFrame, estimand: Estimand, answered: Collection[str] | None = None
+    scores: pl.DataFrame | ScoreTable,
+    items: pl.DataFrame | ItemIndex,
+    estimand: Estimand,
+    answered: Collection[str] | None = None,
 ) -> Estimate:
     """The estimate by the default method for this design (``choose.DEFAULTS``).
 
-    ``scores`` has SCORE_COLUMNS, of one evaluation, a null value meaning missing; ``items`` has ITEM_COLUMNS. Attempted
-    are the items with a row for every column of the metric (with a contrast: in both cells). ``answered`` are ids of
-    items whose answers are ok (with a contrast: in both cells); None: the scored ones.
-    Raises MeasurementUndefined for tables that no method can read (``sample.read``); a value, interval or bound that
-    doesn't exist is None, with the reason.
+    ``scores`` has SCORE_COLUMNS, of one evaluation, a null value meaning missing; ``items`` has ITEM_COLUMNS. Where
+    many estimates share them, give ``index_items`` of the items and the ``ScoreTable`` of the scores. Attempted are the
+    items with a row for every column of the metric (with a contrast: in both cells). ``answered`` are ids of items
+    whose answers are ok (with a contrast: in both cells); None: the scored ones.
+    Raises MeasurementUndefined for tables that no method can read (``reading.read``) and for an estimand that
+    contradicts itself; a value, interval or bound that doesn't exist is None, with the reason.
     """
-    confidence = _confidence(estimand)
-    sample = read(
-        scores, items, metric=estimand.metric, cell=estimand.cell, contrast=estimand.contrast, stratum=estimand.stratum
-    )
-    counts = _counts(sample, answered)
-    value = point(sample) if counts.scored else None
+    _check(estimand)
+    index = items if isinstance(items, ItemIndex) else index_items(items, estimand.unit, estimand.crossed)
+    table = scores if isinstance(scores, ScoreTable) else ScoreTable(scores, index)
+    samples = [_imputed(one, estimand) for one in _samples(table, estimand)]
+    sample = samples[0] if len(samples) == 1 else replicated.together(samples)
+    counts = _counts(sample, index, answered)
+    value = point(sample)
     worst = worst_cases(sample) if counts.attempted else None
-    found = _uncertainty(sample, estimand, confidence, value)
+    found = _uncertainty(samples, sample, estimand, value, _bank(sample, index, estimand))
+    scope = "this artefact" if estimand.about == "artefact" else "this method"
+    cells = (estimand.cell, estimand.contrast)
     return Estimate(
         outcome=estimand.outcome,
         metric=estimand.metric.name,
         cell=estimand.cell,
-        estimand=_sentence(estimand, sample),
+        estimand=sentence(
+            estimand.metric, estimand.outcome, estimand.stratum, estimand.population, cells, scope, sample
+        ),
         method=found.method,
         counts=counts,
-        num_clusters=_num_clusters(sample),
+        num_clusters=sample.num_clusters,
         purpose=estimand.purpose,
         contrast=estimand.contrast,
         stratum=estimand.stratum or "",
@@ -74,23 +109,69 @@ def estimate(
         p_value=found.p_value,
         worst_low=worst.low if worst else None,
         worst_high=worst.high if worst else None,
-        warnings=tuple(_warnings(sample, found, worst)),
+        num_replicates=len(samples),
+        scope=scope,
+        warnings=tuple(warnings_of(sample, found, worst, estimand.population)),
         reason=found.reason,
+        next_step=found.next_step,
+        why=found.why,
+        shortfall=found.shortfall,
         citation=found.citation,
         **_limits(estimand, found.interval, value),
     )
 
 
-def _confidence(estimand: Estimand) -> float | None:
+def _check(estimand: Estimand) -> None:
     check_share("level", estimand.level)
-    if estimand.purpose == "describe":
+    if estimand.purpose == "claim":
+        if estimand.confidence is None:
+            raise MeasurementUndefined("a claim needs a confidence", allowed="0 < confidence < 1")
+        check_share("confidence", estimand.confidence)
+    if estimand.bank_size is not None and estimand.population != "bank":
+        raise MeasurementUndefined(
+            "the size of a bank is given for a population that isn't a bank", seen=f"population {estimand.population}",
+            allowed="bank", next_step="population='bank', or leave out bank_size",
+        )  # fmt: skip
+
+
+def _samples(table: ScoreTable, estimand: Estimand) -> list[Sample]:
+    """One sample, or for a method one for each of its runs in the table."""
+    pairs = [(estimand.cell, estimand.contrast)]
+    if estimand.about == "method":
+        pairs = replicated.runs(table.cells(), estimand.cell, estimand.contrast)
+    return [
+        read(table, table.index, metric=estimand.metric, cell=cell, contrast=contrast, stratum=estimand.stratum)
+        for cell, contrast in pairs
+    ]
+
+
+def _imputed(sample: Sample, estimand: Estimand) -> Sample:
+    if estimand.missing not in ("as low", "as high") or sample.scored.all():
+        return sample
+    filled = sample.filled(0 if estimand.missing == "as low" else 1) if sample.plain and not sample.paired else None
+    if filled is None:
+        raise MeasurementUndefined(
+            f"missing answers can't count {estimand.missing} here", seen=f"metric {estimand.metric.name}",
+            allowed="one cell, the mean of one measure with finite bounds", next_step="missing='worst'",
+        )  # fmt: skip
+    return filled
+
+
+def _bank(sample: Sample, index: ItemIndex, estimand: Estimand) -> Bank | None:
+    if estimand.population != "bank":
         return None
-    if estimand.confidence is None:
-        raise MeasurementUndefined("a claim needs a confidence", allowed="0 < confidence < 1")
-    return check_share("confidence", estimand.confidence)
+    size = len(index) if estimand.bank_size is None else estimand.bank_size
+    if size < len(sample.ids):
+        raise MeasurementUndefined(
+            "more items were asked than the bank holds", seen=f"{len(sample.ids)} asked, bank_size {size}",
+            allowed=f"{len(sample.ids)} or more",
+        )  # fmt: skip
+    return Bank(size, len(sample.ids), int(sample.num_epochs.min()) if len(sample.num_epochs) else 1)
 
 
-def _uncertainty(sample: Sample, estimand: Estimand, confidence: float | None, value: float | None) -> Uncertainty:
+def _uncertainty(
+    samples: list[Sample], sample: Sample, estimand: Estimand, value: float | None, bank: Bank | None
+) -> Uncertainty:
     if not len(sample.scored):
         return Uncertainty("none", reason="no items have been attempted here")
     if not sample.scored.any():
@@ -99,9 +180,25 @@ def _uncertainty(sample: Sample, estimand: Estimand, confidence: float | None, v
         return Uncertainty("none", reason="the scored items have no weight")
     if value is None:
         return Uncertainty("none", reason=f"{estimand.metric.name} is undefined on these scores")
-    if confidence is not None:
-        return claim_bounds(sample, confidence, estimand.side)
-    return describe(sample, estimand.level)
+    if estimand.confidence is None or estimand.purpose == "describe":
+        if estimand.about == "method":
+            return replicated.describe_runs(samples, sample, estimand.level, bank)
+        return describe(sample, estimand.level, bank)
+    refusal = _not_claimable(sample, estimand)
+    if refusal is not None:
+        return refused(refusal, "no bounds: ")
+    if estimand.about == "method":
+        return replicated.claim_runs(samples, sample, estimand.confidence, bank)
+    return claim_bounds(sample, estimand.confidence, estimand.side, bank)
+
+
+def _not_claimable(sample: Sample, estimand: Estimand) -> Choice | None:
+    if estimand.missing == "dropped" and not sample.scored.all():
+        return Choice(None, "missing answers were dropped, and who is missing may decide", "missing='worst'")
+    if sample.judged:
+        reason = "the scores are a judge's alone, and nothing here says how often it errs"
+        return Choice(None, reason, "label a random sample by hand and use measurement.judged in each arm")
+    return None
 
 
 def _limits(estimand: Estimand, interval: Interval | None, value: float | None) -> dict[str, Any]:
@@ -115,70 +212,9 @@ def _limits(estimand: Estimand, interval: Interval | None, value: float | None) 
     return {**stated, low: min(interval.low, value), high: max(interval.high, value)}
 
 
-def _counts(sample: Sample, answered: Collection[str] | None) -> Counts:
+def _counts(sample: Sample, index: ItemIndex, answered: Collection[str] | None) -> Counts:
     scored = int(sample.scored.sum())
     if answered is None:
         return Counts(len(sample.ids), scored, scored)
-    return Counts(len(sample.ids), int(np.isin(sample.ids, list(answered)).sum()), scored)
-
-
-def _num_clusters(sample: Sample) -> int:
-    return len(np.unique(sample.cluster[sample.scored]))
-
-
-# --- words -----------------------------------------------------------------------------------------------
-
-
-def _sentence(estimand: Estimand, sample: Sample) -> str:
-    metric = f"mean {estimand.metric.name}" if estimand.metric.is_mean else estimand.metric.name
-    where = f"the items of {estimand.outcome}"
-    if estimand.stratum is not None:
-        where += f" in stratum {estimand.stratum or '(none)'}"
-    unit = "items" if len(np.unique(sample.cluster)) == len(sample.cluster) else "clusters"
-    cell = _cell_words(estimand.cell)
-    if estimand.contrast is None:
-        return f"{metric} over {where}, {cell}; {unit} are the independent units"
-    contrast = _cell_words(estimand.contrast)
-    return f"difference in {metric} over {where}, {cell} minus {contrast}; {unit} are the independent units"
-
-
-def _cell_words(cell: Cell) -> str:
-    words = f"arm {cell.arm}"
-    if cell.replicate:
-        words += f" (replicate {cell.replicate})"
-    if cell.threat:
-        words += f" under {cell.threat} at dose {cell.dose:g}"
-    if cell.attack_run:
-        words += f" (attack run {cell.attack_run})"
-    return words
-
-
-def _warnings(sample: Sample, found: Uncertainty, worst: Interval | None) -> list[str]:
-    scored, attempted, clusters = int(sample.scored.sum()), len(sample.scored), _num_clusters(sample)
-    warnings: list[str] = []
-    if sample.num_unmatched:
-        warnings.append(f"{sample.num_unmatched} items were attempted in only one of the two cells and are left out")
-    if scored and clusters < FEW_CLUSTERS:
-        warnings.append(f"fewer than {FEW_CLUSTERS} clusters ({clusters})")
-    if found.effective_size is not None and clusters < scored:
-        warnings.append(f"{scored} items in {clusters} clusters, effective n {found.effective_size:.0f}")
-    if scored and sample.plain:
-        warnings += _alike(sample)
-    missing = attempted - scored
-    if attempted and missing > MUCH_MISSING * attempted:
-        cases = f": between {worst.low:.3g} and {worst.high:.3g} in the worst cases" if worst else ""
-        warnings.append(f"{missing} of {attempted} items missing ({missing / attempted:.1%}){cases}")
-    if not sample.equal_weights:
-        warnings.append("items have unequal weights; each cluster counts by its total weight")
-    return warnings
-
-
-def _alike(sample: Sample) -> list[str]:
-    units = sample.units()[sample.scored]
-    if not (units == units[0]).all():
-        return []
-    if sample.paired:
-        return [f"all {len(units)} pairs differ by {units[0]:g}"]
-    if not sample.binary:
-        return [f"all {len(units)} items have the value {units[0]:g}"]
-    return [f"all {len(units)} items {'pass' if units[0] == 1 else 'fail'} (value {units[0]:g})"]
+    known = pl.Series(list(answered), dtype=pl.String).cast(index.ids, strict=False).drop_nulls()
+    return Counts(len(sample.ids), int(np.isin(sample.ids, known.to_physical().to_numpy()).sum()), scored)

@@ -69,7 +69,7 @@ def bounds(
     Raises MeasurementUndefined for no answers and for values outside [low, high] (or between them, if binary).
     """
     x = _answers(values)
-    alpha = 1 - check_share("confidence", confidence)
+    check_share("confidence", confidence)
     if not (math.isfinite(low) and math.isfinite(high) and low < high and ((x >= low) & (x <= high)).all()):
         raise MeasurementUndefined(
             "scores outside their range", seen=f"{x.min():g} to {x.max():g}", allowed=f"[{low}, {high}]"
@@ -80,10 +80,18 @@ def bounds(
             raise MeasurementUndefined("a binary score lies between its two values", allowed=f"{low} or {high}")
         k, method = int(unit.sum()), "Clopper-Pearson over answers of unequal chances (Hoeffding 1956)"
         lower, upper = lower_share(k, n, confidence), upper_share(k, n, confidence)
-    else:
-        mean, reach, method = float(unit.mean()), math.log(1 / alpha) / n, "Hoeffding 1963, entropy form"
-        lower, upper = 1 - _entropy_limit(1 - mean, reach), _entropy_limit(mean, reach)
-    return TrialBounds(low + (high - low) * lower, low + (high - low) * upper, method)
+        return TrialBounds(low + (high - low) * lower, low + (high - low) * upper, method)
+    return summary_bounds(float(x.mean()), n, low=low, high=high, confidence=confidence)
+
+
+def summary_bounds(
+    mean: float, num_answers: int, *, low: float = 0.0, high: float = 1.0, confidence: float = 0.95
+) -> TrialBounds:
+    """``bounds`` of graded scores from their mean alone: as many answers to every item, ``num_answers`` in all."""
+    unit = (mean - low) / (high - low)
+    reach = -math.log1p(-check_share("confidence", confidence)) / num_answers
+    lower, upper = 1 - _entropy_limit(1 - unit, reach), _entropy_limit(unit, reach)
+    return TrialBounds(low + (high - low) * lower, low + (high - low) * upper, "Hoeffding 1963, entropy form")
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> Interval:
@@ -100,16 +108,22 @@ def interval(values: ArrayLike, level: float = 0.95) -> Interval:
             "one answer an item doesn't show the noise of generation", seen="K = 1", allowed="K >= 2",
             next_step="answer each item at least twice, or use bounds()",
         )  # fmt: skip
-    spread = x.var(axis=1, ddof=1)
-    total = float(spread.sum())
-    if total <= 1e-24 * max(1.0, float(np.abs(x).max()) ** 2):
+    return summary_interval(float(x.mean()), x.var(axis=1, ddof=1), np.full(len(x), num_epochs), level)
+
+
+def summary_interval(mean: float, spread: Floats, num_epochs: NDArray[np.int64], level: float = 0.95) -> Interval:
+    """``interval`` from each item's variance s_i^2 (n,) and its number of answers K_i >= 2 (n,): the mean over items +-
+    t SE, SE^2 = sum_i s_i^2 / K_i / n^2, degrees (sum_i s_i^2 / K_i)^2 / sum_i (s_i^2 / K_i)^2 / (K_i - 1)."""
+    parts = spread / num_epochs
+    total = float(parts.sum())
+    if total <= 1e-24 * max(1.0, mean**2):
         raise MeasurementUndefined(
             "no item's answers differ, so the noise of generation can't be estimated",
             next_step="use bounds(), which hold without a variance; or check that sampling isn't greedy",
         )
-    degrees = total**2 / float((spread**2).sum()) * (num_epochs - 1)
-    half = t_quantile(level, degrees) * math.sqrt(total / num_epochs) / len(x)
-    return Interval(float(x.mean()) - half, float(x.mean()) + half)
+    degrees = total**2 / float((parts**2 / (num_epochs - 1)).sum())
+    half = t_quantile(level, degrees) * math.sqrt(total) / len(spread)
+    return Interval(mean - half, mean + half)
 
 
 def _entropy_limit(mean: float, reach: float) -> float:

@@ -13,7 +13,8 @@ from trialist.errors import MeasurementUndefined
 from trialist.measurement import betting, clustered
 from trialist.measurement.interval import check_share
 from trialist.measurement.metrics import Metric
-from trialist.measurement.sample import Sample, read
+from trialist.measurement.reading import read
+from trialist.measurement.sample import Sample
 from trialist.records import Cell, Recovery
 
 

@@ -10,6 +10,8 @@ import polars as pl
 
 from trialist.evaluations.protocol import identity
 from trialist.measurement.estimand import Estimand, estimate
+from trialist.measurement.reading import index_items
+from trialist.measurement.score_table import ScoreTable
 from trialist.records import CELL_COLUMNS, Cell, Claim, Estimate
 from trialist.trial.plan import cells
 from trialist.trial.spec import Trial
@@ -32,24 +34,21 @@ def all_estimates(trial: Trial, claims: tuple[Claim, ...], tables: Tables) -> tu
 
 
 class _Outcome:
-    """One outcome's rows, cut by cell once."""
+    """One outcome's rows, looked up by cell."""
 
     def __init__(self, trial: Trial, name: str, tables: Tables) -> None:
         key = identity(trial.outcomes[name].evaluation)
-        columns = pl.col("measure").is_in(trial.outcomes[name].measured.columns)
-        of_cell = list(CELL_COLUMNS)
-        scores = tables.scores.filter((pl.col("evaluation") == key) & columns)
+        measured = pl.col("measure").is_in(trial.outcomes[name].measured.columns)
+        scores = tables.scores.filter((pl.col("evaluation") == key) & measured)
         answers = tables.answers.filter((pl.col("evaluation") == key) & (pl.col("status") == "ok"))
-        self._scores = {_cell(k): rows for k, rows in scores.group_by(of_cell, maintain_order=True)}
-        self._answered = {_cell(k): set(rows["item"]) for k, rows in answers.group_by(of_cell)}
-        self._empty = scores.clear()
-        self._items = tables.items[key]
+        self._answered = {_cell(k): set(rows["item"]) for k, rows in answers.group_by(list(CELL_COLUMNS))}
+        self._index = index_items(tables.items[key])
+        self._table = ScoreTable(scores, self._index)
 
     def estimate(self, estimand: Estimand) -> Estimate:
         found = [cell for cell in (estimand.cell, estimand.contrast) if cell is not None]
-        rows = pl.concat([self._scores.get(cell, self._empty) for cell in found])
         answered = set[str].intersection(*(self._answered.get(cell, set[str]()) for cell in found))
-        return estimate(rows, self._items, estimand, answered=answered)
+        return estimate(self._table, self._index, estimand, answered=answered)
 
 
 def _cell(key: tuple[Any, ...]) -> Cell:

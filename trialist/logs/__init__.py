@@ -1,0 +1,1 @@
+"""Files of scores that others wrote -> Scores and their items."""
