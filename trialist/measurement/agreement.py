@@ -91,7 +91,9 @@ def tabulate(ratings: Any, categories: Sequence[Any] | None = None) -> Table:
             "a rating is none of the categories", seen=str(sorted(map(str, outside or seen))[:5]), allowed=str(order)
         )
     index = {value: k for k, value in enumerate(order)}
-    codes = np.array([[index[v] if p else -1 for v, p in zip(row, has, strict=True)] for row, has in zip(raw, present, strict=True)])
+    codes = np.array(
+        [[index[v] if p else -1 for v, p in zip(row, has, strict=True)] for row, has in zip(raw, present, strict=True)]
+    )
     counts = (codes[:, :, None] == np.arange(len(order))).sum(axis=1).astype(np.float64)
     kept = counts.sum(axis=1) > 0
     if not (counts.sum(axis=1) >= 2).any():
@@ -123,7 +125,9 @@ def numeric(categories: Sequence[Any]) -> Floats:
         ) from error  # fmt: skip
 
 
-def observed_agreement(ratings: Any, *, weights: Weights = "identity", categories: Sequence[Any] | None = None) -> float:
+def observed_agreement(
+    ratings: Any, *, weights: Weights = "identity", categories: Sequence[Any] | None = None
+) -> float:
     """p_a: the chance that two raters of an item agree (with weights: their expected credit)."""
     table = tabulate(ratings, categories)
     shares, rated = item_agreement(table, agreement_weights(table.categories, weights))
@@ -150,7 +154,11 @@ def conger_kappa(ratings: Any, *, weights: Weights = "identity", categories: Seq
 
 
 def cohen_kappa(
-    first: Sequence[Any], second: Sequence[Any], *, weights: Weights = "identity", categories: Sequence[Any] | None = None
+    first: Sequence[Any],
+    second: Sequence[Any],
+    *,
+    weights: Weights = "identity",
+    categories: Sequence[Any] | None = None,
 ) -> Agreement:
     """Cohen's kappa of two raters over the items that both rated. Cohen 1960; with weights Cohen 1968."""
     if len(first) != len(second):
@@ -248,4 +256,4 @@ def _result(coefficient: Coefficient) -> Agreement:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float | np.floating) and math.isnan(value))
+    return value is None or value == "" or (isinstance(value, (float, np.float32)) and math.isnan(value))

@@ -7,7 +7,6 @@ needs more raters, not more items.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,10 +41,8 @@ def gwet_standard_error(table: Table, weights: Weights = "identity") -> float:
     return math.sqrt(float(((linear - g) ** 2).sum()) / (n * (n - 1)))
 
 
-def agreement_jackknife(
-    coefficient: Coefficient, cluster: ArrayLike | None = None, level: float = 0.95
-) -> Jackknife:
-    """Delete-one-cluster jackknife (items are their own clusters if None), t with C - 1 degrees of freedom, capped at 1.
+def agreement_jackknife(coefficient: Coefficient, cluster: ArrayLike | None = None, level: float = 0.95) -> Jackknife:
+    """Delete-one-cluster jackknife (each item its own cluster if None), t with C - 1 degrees of freedom, at most 1.
 
     ``coefficient`` comes from ``gwet_coefficient``, ``krippendorff_coefficient`` and so on; ``cluster`` has a label for
     each item that the table kept. Raises MeasurementUndefined with fewer than two clusters, where the coefficient is

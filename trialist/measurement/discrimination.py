@@ -58,8 +58,8 @@ class AurocDifference:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """An item is flagged if its score is above ``threshold``. ``fpr_bound`` is an upper bound on the true false positive
-    rate of this threshold; ``tpr_interval`` is for the true positive rate of this threshold."""
+    """An item is flagged if its score is above ``threshold``. ``fpr_bound`` is an upper bound on the true false
+    positive rate of this threshold; ``tpr_interval`` is for its true positive rate."""
 
     threshold: float
     fpr: float
@@ -152,9 +152,9 @@ def tpr_at_fpr(
     strictly above t, so ties never raise the rate above ``fpr``. The positives play no part in choosing t: given t,
     flagged positives are binomial, and ``tpr_interval`` (Clopper-Pearson) is exact at ``level``.
 
-    ``fpr_bound`` holds with confidence (1 + level)/2. With ``counted`` (other negatives, independent of those that chose
-    t) it is the Clopper-Pearson bound of their count. Without, the same negatives choose and count: the true rate of t
-    is then the (a + 1)-th smallest of n uniform variables, Beta(a + 1, n - a) if scores are continuous and less
+    ``fpr_bound`` holds with confidence (1 + level)/2. With ``counted`` (other negatives, independent of those that
+    chose t) it is the Clopper-Pearson bound of their count. Without, the same negatives choose and count: the true rate
+    of t is then the (a + 1)-th smallest of n uniform variables, Beta(a + 1, n - a) if scores are continuous and less
     otherwise, so the quantile of that is exact too (Wilks 1941). Both need ``fpr`` fixed before the scores were seen;
     neither says anything about a threshold picked as the best of several.
     Raises MeasurementUndefined for no positives, no negatives, or scores that aren't finite.

@@ -25,9 +25,7 @@ Floats = NDArray[np.float64]
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
 
 
-def krippendorff_alpha(
-    ratings: Any, metric: Level = "nominal", categories: Sequence[Any] | None = None
-) -> Agreement:
+def krippendorff_alpha(ratings: Any, metric: Level = "nominal", categories: Sequence[Any] | None = None) -> Agreement:
     """alpha of ``ratings`` (n items, r raters), missing where None, NaN or "". ``categories`` give the order for
     ``ordinal`` (sorted values if None); categories nobody chose change nothing.
 

@@ -49,7 +49,7 @@ AUROC = UStatistic("AUROC", order_kernel, mid_ranks=True)
 
 @dataclass(frozen=True)
 class UEstimate:
-    """``interval`` is a t interval with ``degrees`` degrees of freedom, on the logit scale for a statistic in [0, 1]."""
+    """``interval`` is a t interval with ``degrees`` degrees of freedom, on the logit scale for kernels in [0, 1]."""
 
     value: float
     standard_error: float
@@ -60,8 +60,8 @@ class UEstimate:
 
 @dataclass(frozen=True)
 class PairSums:
-    """``rows`` (m,) are sums over all negatives, ``columns`` (n,) over all positives, ``own`` (C,) over the pairs inside
-    a cluster."""
+    """``rows`` (m,) are sums over all negatives, ``columns`` (n,) over all positives, ``own`` (C,) over the pairs
+    inside a cluster."""
 
     rows: Floats
     columns: Floats
@@ -93,14 +93,16 @@ def pair_sums(x: Floats, y: Floats, x_code: Codes, y_code: Codes, *, num: int, s
     # In the order (cluster, score) a positive beats every negative of an earlier cluster and none of a later one.
     earlier = np.concatenate([[0], np.cumsum(np.bincount(y_code, minlength=num))])[:-1]
     inside = mid_rank_sums(keys[: len(x)].astype(np.float64), keys[len(x) :].astype(np.float64)) - earlier[x_code]
-    return PairSums(rows, columns, np.bincount(x_code, weights=inside, minlength=num))
+    return PairSums(rows, columns, np.bincount(x_code, weights=inside, minlength=num).astype(np.float64))
 
 
 def plain_pair_sums(x: Floats, y: Floats, x_code: Codes, y_code: Codes, *, num: int, statistic: UStatistic) -> PairSums:
     """The same from the full (m, n) matrix of the kernel: for any kernel, and the reference for the fast sums."""
     matrix = statistic.kernel(x[:, None], y[None, :])
     inside = np.where(x_code[:, None] == y_code[None, :], matrix, 0.0).sum(axis=1)
-    return PairSums(matrix.sum(axis=1), matrix.sum(axis=0), np.bincount(x_code, weights=inside, minlength=num))
+    return PairSums(
+        matrix.sum(axis=1), matrix.sum(axis=0), np.bincount(x_code, weights=inside, minlength=num).astype(np.float64)
+    )
 
 
 def deleted_values(
