@@ -217,6 +217,10 @@ def conger_coefficient(table: Table, kind: Weights) -> Coefficient:
     (n, r) = table.codes.shape
     if r < 2:
         raise MeasurementUndefined("kappa needs two raters", seen="1 rater")
+    if (table.codes < 0).all(axis=0).any():
+        raise MeasurementUndefined(
+            "a rater rated nothing, so its choices have no distribution", next_step="leave that rater's column out"
+        )
     choices = (table.codes[:, :, None] == np.arange(q)).astype(np.float64)
     columns = np.column_stack([*item_agreement(table, weights), choices.reshape(n, r * q)])
 
@@ -256,4 +260,9 @@ def _result(coefficient: Coefficient) -> Agreement:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, (float, np.float32)) and math.isnan(value))
+    if value is None or value == "":
+        return True
+    try:
+        return math.isnan(value)
+    except TypeError:
+        return False

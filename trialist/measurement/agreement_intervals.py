@@ -27,6 +27,9 @@ def gwet_standard_error(table: Table, weights: Weights = "identity") -> float:
     g_i = (n/n') (a_i - e [r_i >= 2]) / (1 - e) - 2 (1 - g) (e_i - e) / (1 - e) with a_i the agreement of item i (0
     with one rating), e_i = T_w / (q (q - 1)) sum_k (r_ik / r_i) (1 - pi_k), e = p_e, g the coefficient, n items with a
     rating and n' with two. Gwet 2008, Br. J. Math. Stat. Psychol. 61; 2014, chapter 5. No finite-population factor.
+
+    An item with one rating enters as one without agreement, which makes the error too large where there are many of
+    them: .143 in Gwet's table of 12 items with one such item, against .125 by ``agreement_jackknife``.
     """
     coefficient = gwet_coefficient(table, weights)
     sums, n = coefficient.columns.sum(axis=0), len(coefficient.columns)
