@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference_checks import assert_reference
 from scipy.special import betaincinv, ndtr, ndtri
 
 from trialist.errors import MeasurementUndefined
@@ -18,6 +19,16 @@ from trialist.measurement.proportions import upper_bound
 
 scores = st.lists(st.integers(0, 8), min_size=2, max_size=15)
 Pair = tuple[np.ndarray, np.ndarray]
+
+
+POSITIVES, NEGATIVES = [0.9, 0.8, 0.7, 0.55, 0.4], [0.6, 0.5, 0.45, 0.3, 0.2, 0.1]
+
+
+@pytest.mark.data
+def test_delong_reference() -> None:
+    """delong_shared, tolerance 1e-9."""
+    found = auroc(POSITIVES, NEGATIVES)
+    assert_reference("delong_shared", {"auc": found.value, "variance": found.variance})
 
 
 def brute(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -126,12 +127,11 @@ def test_through_the_estimator_with_clusters_and_missing_items() -> None:
         values: list[float | None] = list(columns[:, CONFUSION.index(name)])
         values[0] = None
         tables.append(score_table(cell, values, measure=name))
-    import polars as pl
-
     found = estimate(pl.concat(tables), item_table([f"c{c:02d}" for c in cluster]), Estimand("lies", metric, cell))
     expected = jackknife(columns[1:, :3][:, [0, 1, 2]], cluster[1:], metric.of)
     assert found.value == pytest.approx(expected.value)
     assert found.low == pytest.approx(max(0.0, expected.interval.low))
     assert found.high == pytest.approx(min(1.0, expected.interval.high))
-    assert found.worst_low is not None and found.worst_high is not None
+    assert found.worst_low is not None
+    assert found.worst_high is not None
     assert found.worst_low < expected.value < found.worst_high
