@@ -198,6 +198,7 @@ def test_cohen_is_one_minus_the_weighted_disagreement(pairs: list[tuple[int, int
     assert cohen_kappa(a, b, weights="quadratic", categories=range(4)).value == pytest.approx(want)
 
 
+@settings(max_examples=50)
 @given(tables)
 def test_order_of_items_raters_and_names_of_categories_change_nothing(rows: Rows) -> None:
     names = {1: "d", 2: "a", 3: "c", 4: "b"}
@@ -292,7 +293,7 @@ def test_intervals_for_alpha_cover() -> None:
         return agreement_bootstrap(coefficient, generator=np.random.default_rng(1), num_resamples=300)
 
     for interval in (knife, resampled):
-        found = coverage(interval, rated, truth=alpha_truth(), repetitions=250, generator=np.random.default_rng(2))
+        found = coverage(interval, rated, truth=alpha_truth(), repetitions=150, generator=np.random.default_rng(2))
         assert found.reaches(0.95), found
 
 

@@ -69,6 +69,7 @@ def connected(rows: Battles) -> bool:
     return True
 
 
+@settings(max_examples=60)
 @given(battles)
 def test_refused_exactly_where_fords_condition_fails(rows: Battles) -> None:
     if connected(rows):
@@ -169,9 +170,9 @@ def test_coverage_with_prompts_as_clusters_and_without() -> None:
     def naive(data: Data) -> Interval:
         return bradley_terry(*data[:3]).contrast("a", "d").interval
 
-    found = coverage(clustered, draw, truth=truth, repetitions=250, generator=np.random.default_rng(0))
+    found = coverage(clustered, draw, truth=truth, repetitions=200, generator=np.random.default_rng(0))
     assert found.reaches(0.95), found
-    control = coverage(naive, draw, truth=truth, repetitions=250, generator=np.random.default_rng(0))
+    control = coverage(naive, draw, truth=truth, repetitions=200, generator=np.random.default_rng(0))
     assert not control.reaches(0.95), control
 
 

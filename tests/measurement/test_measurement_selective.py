@@ -108,7 +108,7 @@ def draw(generator: np.random.Generator) -> Data:
 
 def truth_of(of: selective.Statistic) -> float:
     generator = np.random.default_rng(8)
-    sets = [draw(generator) for _ in range(400)]
+    sets = [draw(generator) for _ in range(150)]
     c, x = (np.concatenate([s[k] for s in sets]) for k in (0, 1))
     return evaluate(c, x, of)
 
@@ -120,10 +120,10 @@ def test_intervals_cover(name: str) -> None:
 
     def interval(data: Data) -> Interval:
         if name == "coverage":
-            return selective.bootstrap(*data, of=of, generator=generator, num_resamples=150)
+            return selective.bootstrap(*data, of=of, generator=generator, num_resamples=100)
         return selective.jackknife(*data, of=of).interval
 
-    repetitions = 80 if name == "coverage" else 200
+    repetitions = 60 if name == "coverage" else 200
     found = coverage(interval, draw, truth=truth_of(of), repetitions=repetitions, generator=np.random.default_rng(10))
     assert found.reaches(0.95 if name != "coverage" else 0.9), found
 

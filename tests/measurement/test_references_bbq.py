@@ -125,11 +125,11 @@ def test_wrong_formulas() -> None:
 
 
 def percentile(totals: np.ndarray, generator: np.random.Generator) -> list[float]:
-    """95% percentile interval over 4,000 resamples of the rows of ``totals`` (units, columns), as weights."""
+    """95% percentile interval over 2,400 resamples of the rows of ``totals`` (units, columns), as weights."""
     num = len(totals)
     drawn: list[np.ndarray] = []
-    for _ in range(8):
-        weights = generator.multinomial(num, np.full(num, 1 / num), size=500).astype(np.float64)
+    for _ in range(6):
+        weights = generator.multinomial(num, np.full(num, 1 / num), size=400).astype(np.float64)
         sums = weights @ totals
         drawn.append(ambiguous(sums[:, :3] / sums[:, 3:]))
     return np.quantile(np.concatenate(drawn), [0.025, 0.975]).tolist()
