@@ -101,7 +101,7 @@ def test_accuracy_gap_and_ratio() -> None:
     gap = accuracy_gap("short", "long")
     assert gap.columns == ("correct_short", "in_short", "correct_long", "in_long")
     assert float(gap.of(np.array([0.3, 0.5, 0.1, 0.5]))) == pytest.approx(0.4)
-    assert float(accuracy_gap("a", "b", kind="absolute").of(np.array([0.1, 0.5, 0.3, 0.5]))) == pytest.approx(0.4)
+    assert float(gap.of(np.array([0.1, 0.5, 0.3, 0.5]))) == pytest.approx(-0.4)
     assert math.isnan(float(gap.of(np.array([0.0, 0.0, 0.1, 0.5]))))
     rate = ratio("harmful", "answered")
     assert (rate.high, float(rate.of(np.array([0.1, 0.4])))) == (1.0, pytest.approx(0.25))
@@ -135,3 +135,21 @@ def test_through_the_estimator_with_clusters_and_missing_items() -> None:
     assert found.worst_low is not None
     assert found.worst_high is not None
     assert found.worst_low < expected.value < found.worst_high
+
+
+@settings(max_examples=60)
+@given(st.tuples(*[st.integers(0, 6)] * 4), st.integers(0, 4))
+def test_extremes_bound_a_gap_whatever_group_the_missing_belong_to(counts: tuple[int, ...], num: int) -> None:
+    gap = accuracy_gap("a", "b")
+    right_a, wrong_a, right_b, wrong_b = counts
+
+    def value(extra: tuple[int, int, int, int]) -> float:
+        a, b = right_a + extra[0], right_b + extra[2]
+        return float(gap.of(np.array([a, a + wrong_a + extra[1], b, b + wrong_b + extra[3]], dtype=np.float64)))
+
+    seen = np.array([right_a, right_a + wrong_a, right_b, right_b + wrong_b], dtype=np.float64)
+    bounds = [float(gap.of(seen + num * np.array(row))) for row in gap.extremes]
+    for split in itertools.combinations_with_replacement(range(4), num):
+        found = value((split.count(0), split.count(1), split.count(2), split.count(3)))
+        if math.isfinite(found) and all(map(math.isfinite, bounds)):
+            assert min(bounds) - 1e-12 <= found <= max(bounds) + 1e-12

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -106,24 +105,20 @@ def balanced_accuracy(
     return _of_two_shares(name, (tp, fp, fn, tn), lambda found, spared: (found + spared) / 2, low=0.0)
 
 
-def accuracy_gap(
-    first: str, second: str, name: str = "", *, event: str = "correct", kind: Literal["signed", "absolute"] = "signed"
-) -> Metric:
+def accuracy_gap(first: str, second: str, name: str = "", *, event: str = "correct") -> Metric:
     """Share with ``event`` among the items of group ``first`` minus that of group ``second``, in [-1, 1].
 
     Columns: ``<event>_<group>`` is 1 for an item of the group that has the event, ``in_<group>`` is 1 for an item of
-    the group; all four are scored for every item. ``absolute`` gives |gap| in [0, 1], which isn't smooth at 0 and is
-    biased upwards there: a delete-one interval of it is trusted only where the gap is clearly off 0.
+    the group; all four are scored for every item. The sign is kept: |gap| is biased upwards and not smooth at 0, so
+    it has no honest interval here.
     """
     columns = (f"{event}_{first}", f"in_{first}", f"{event}_{second}", f"in_{second}")
 
     def of(means: Means) -> Means:
-        gap = _quotient(means[..., 0], means[..., 1]) - _quotient(means[..., 2], means[..., 3])
-        return np.abs(gap) if kind == "absolute" else gap
+        return _quotient(means[..., 0], means[..., 1]) - _quotient(means[..., 2], means[..., 3])
 
     rows = ((1.0, 1.0, 0.0, 1.0), (0.0, 1.0, 1.0, 1.0))
-    low = -1.0 if kind == "signed" else 0.0
-    return Metric(name or f"{event} gap {first} - {second}", columns, of, rows, low=low)
+    return Metric(name or f"{event} gap {first} - {second}", columns, of, rows, low=-1.0)
 
 
 def ratio(numerator: str, denominator: str, name: str = "", *, part: bool = True) -> Metric:
