@@ -110,7 +110,8 @@ def fit(events: ArrayLike, items: ArrayLike, level: float = 0.95) -> BetaBinomia
 
     The interval holds all p with 2 (max l - max_rho l(p, rho)) <= t_{C-1}^2, t Student's two-sided quantile at
     ``level`` in place of the normal one, for few clusters. p is the mean rate of a *cluster*; it is also the rate of an
-    item if sizes and rates are unrelated, which the model assumes. rho >= 0.
+    item if sizes and rates are unrelated, which the model assumes: where large clusters have other rates than small
+    ones the interval covers neither, and ``clustered.jackknife`` or ``betting`` serve. rho >= 0.
 
     No event at all: for every p the likelihood is largest at rho = 1, where it is (1 - p)^C, as if each cluster were
     one trial. Its likelihood-ratio set ends at 1 - exp(-t^2 / 2C) and misses a p just above that with probability
