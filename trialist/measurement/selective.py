@@ -25,6 +25,7 @@ Statistic = Callable[[Floats, Floats], Floats]
 """Number of items and sum of their losses in each tie, highest confidence first, both (..., G) -> value (...)."""
 
 BLOCK = 2_000_000
+MIN_RESAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def risk_coverage(confidence: ArrayLike, loss: ArrayLike) -> Curve:
     """The curve at coverages 1/n, 2/n, ..., 1, ties in expectation. El-Yaniv & Wiener 2010, J. Mach. Learn. Res. 11."""
     c, x = _check(confidence, loss)
     order = np.argsort(-c, kind="stable")
-    tie = np.cumsum(np.concatenate([[0], (np.diff(c[order]) != 0).astype(np.int64)]))
+    tie = np.cumsum(np.concatenate([[0], (c[order][1:] != c[order][:-1]).astype(np.int64)]))
     even = (np.bincount(tie, weights=x[order]) / np.bincount(tie))[tie]
     places = np.arange(1, len(x) + 1)
     return Curve(places / len(x), np.cumsum(even) / places)
@@ -132,6 +133,8 @@ def bootstrap(
     """Percentile interval over clusters drawn with replacement (multinomial weights). It describes; it guarantees
     nothing, and is refused where every resample gives the same value."""
     check_share("level", level)
+    if num_resamples < MIN_RESAMPLES:
+        raise MeasurementUndefined("too few resamples", seen=str(num_resamples), allowed=f"{MIN_RESAMPLES} or more")
     num, lost = _cluster_sums(confidence, loss, cluster)
     count = len(num)
     weights = generator.multinomial(count, np.full(count, 1 / count), size=num_resamples).astype(np.float64)
