@@ -263,6 +263,17 @@ def test_constant_raters() -> None:
         agreement_bootstrap(fleiss_coefficient(table, "identity"), generator=np.random.default_rng(0))
 
 
+def test_many_distinct_values() -> None:
+    """Continuous ratings: 300 items of 3 raters have no matrix of coincidences for each item."""
+    generator = np.random.default_rng(12)
+    rows = generator.random((300, 1)) * 10 + generator.normal(size=(300, 3))
+    found = krippendorff_alpha(rows.tolist(), "interval")
+    spread = rows.ravel().var(ddof=1)
+    assert found.value == pytest.approx(1 - rows.var(axis=1, ddof=1).mean() / spread, abs=1e-9)
+    with pytest.raises(MeasurementUndefined, match="too many distinct"):
+        krippendorff_alpha(rows.tolist(), "ordinal")
+
+
 def test_the_paradox_of_kappa() -> None:
     """118 of 125 agree, nearly all in one category: kappa is near 0 and AC1 near the agreement."""
     rows = [[1, 1]] * 118 + [[1, 2]] * 5 + [[2, 1]] * 2
@@ -311,6 +322,15 @@ def test_repeated_items_as_clusters() -> None:
     ("call", "match"),
     [
         (lambda: conger_kappa([[1, 2, None], [1, 1, None]]), "rated nothing"),
+        (lambda: tabulate([[1, "a"]]), "no order"),
+        (
+            lambda: agreement_bootstrap(
+                gwet_coefficient(tabulate([[1, 2], [1, 1]]), "identity"),
+                generator=np.random.default_rng(0),
+                num_resamples=3,
+            ),
+            "resamples",
+        ),
         (lambda: tabulate([1, 2, 3]), "items by raters"),
         (lambda: tabulate([[1, None], [None, 2]]), "two ratings"),
         (lambda: tabulate([[1, 5]], (1, 2)), "none of the categories"),

@@ -13,7 +13,7 @@ from trialist.errors import MeasurementUndefined
 from trialist.measurement import selective
 from trialist.measurement.check import coverage
 from trialist.measurement.interval import Interval
-from trialist.measurement.selective import area, coverage_at, evaluate, risk_at, risk_coverage
+from trialist.measurement.selective import area, by_cluster, coverage_at, evaluate, risk_at, risk_coverage
 
 items = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), min_size=1, max_size=30)
 
@@ -81,7 +81,7 @@ def test_jackknife_and_bootstrap_equal_the_plain_recomputation(rows: list[tuple[
         error = math.sqrt((len(labels) - 1) / len(labels) * float(((left - left.mean()) ** 2).sum()))
         if error < 1e-9:
             continue
-        assert selective.jackknife(c, x, g, of=of).standard_error == pytest.approx(error)
+        assert selective.jackknife(by_cluster(c, x, g), of).standard_error == pytest.approx(error)
     of = coverage_at(0.5)
     weights = np.random.default_rng(7).multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=50)
     drawn: list[float] = []
@@ -91,7 +91,7 @@ def test_jackknife_and_bootstrap_equal_the_plain_recomputation(rows: list[tuple[
     low, high = np.quantile(drawn, [0.025, 0.975])
     if high > low:
         generator = np.random.default_rng(7)
-        found = selective.bootstrap(c, x, g, of=of, generator=generator, num_resamples=50)
+        found = selective.bootstrap(by_cluster(c, x, g), of, generator=generator, num_resamples=50)
         assert (found.low, found.high) == pytest.approx((low, high))
 
 
@@ -120,8 +120,8 @@ def test_intervals_cover(name: str) -> None:
 
     def interval(data: Data) -> Interval:
         if name == "coverage":
-            return selective.bootstrap(*data, of=of, generator=generator, num_resamples=100)
-        return selective.jackknife(*data, of=of).interval
+            return selective.bootstrap(by_cluster(*data), of, generator=generator, num_resamples=100)
+        return selective.jackknife(by_cluster(*data), of).interval
 
     repetitions = 60 if name == "coverage" else 200
     found = coverage(interval, draw, truth=truth_of(of), repetitions=repetitions, generator=np.random.default_rng(10))
@@ -135,13 +135,14 @@ def test_intervals_cover(name: str) -> None:
         (lambda: evaluate([math.nan], [1], area()), "numbers"),
         (lambda: evaluate([1], [math.inf], area()), "finite"),
         (lambda: risk_at(0.0), "coverage"),
+        (lambda: by_cluster(np.arange(8000), np.zeros(8000), np.arange(8000)), "round the confidences"),
         (lambda: coverage_at(math.nan), "risk limit"),
-        (lambda: selective.jackknife([1, 2], [0, 1], [0, 0], of=area()), "two clusters"),
-        (lambda: selective.jackknife([1, 2, 3], [0, 0, 0], [0, 1, 2], of=area()), "changes nothing"),
-        (lambda: selective.jackknife([1, 2, 3], [0, 0, 0], [0, 1], of=area()), "needs a cluster"),
+        (lambda: selective.jackknife(by_cluster([1, 2], [0, 1], [0, 0]), area()), "two clusters"),
+        (lambda: selective.jackknife(by_cluster([1, 2, 3], [0, 0, 0], [0, 1, 2]), area()), "changes nothing"),
+        (lambda: selective.jackknife(by_cluster([1, 2, 3], [0, 0, 0], [0, 1]), area()), "needs a cluster"),
         (
             lambda: selective.bootstrap(
-                [1, 2], [0, 0], [0, 1], of=area(), generator=np.random.default_rng(0), num_resamples=20
+                by_cluster([1, 2], [0, 0], [0, 1]), area(), generator=np.random.default_rng(0), num_resamples=20
             ),
             "changes nothing",
         ),

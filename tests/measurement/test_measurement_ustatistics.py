@@ -11,12 +11,13 @@ from scipy.special import ndtr
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.check import coverage
 from trialist.measurement.clustered import jackknife
-from trialist.measurement.discrimination import auroc
+from trialist.measurement.discrimination import auroc, auroc_difference
 from trialist.measurement.interval import Interval
 from trialist.measurement.ustatistics import (
     AUROC,
     UStatistic,
     delete_one_cluster,
+    delete_one_cluster_difference,
     deleted_values,
     order_kernel,
     pair_sums,
@@ -72,6 +73,37 @@ def test_one_item_a_cluster_is_delong(rows: list[tuple[int, bool, int]]) -> None
     found = delete_one_cluster(s, positive, np.arange(len(s)))
     assert found.standard_error**2 == pytest.approx(want.variance)
     assert (found.interval.low, found.interval.high) == pytest.approx((want.interval.low, want.interval.high))
+
+
+@settings(max_examples=40)
+@given(items)
+def test_paired_difference_of_single_items_is_delongs(rows: list[tuple[int, bool, int]]) -> None:
+    s, positive, c = arrays(rows)
+    other = (s * 3 + c) % 5
+    if min(positive.sum(), (~positive).sum()) < 2:
+        return
+    want = auroc_difference(s, other, positive)
+    if want.variance == 0:
+        with pytest.raises(MeasurementUndefined, match="changes nothing"):
+            delete_one_cluster_difference(s, other, positive, np.arange(len(s)))
+        return
+    found = delete_one_cluster_difference(s, other, positive, np.arange(len(s)))
+    assert found.standard_error**2 == pytest.approx(want.variance)
+    assert (found.value, found.p_value) == pytest.approx((want.value, want.p_value))
+    assert (found.interval.low, found.interval.high) == pytest.approx((want.interval.low, want.interval.high))
+
+
+def test_size_of_the_clustered_paired_test() -> None:
+    """Two equally good scores: clusters as units reject about .05, items as units far more."""
+    generator, rejected, naive = np.random.default_rng(11), 0, 0
+    cluster = np.repeat(np.arange(25), 8)
+    for _ in range(300):
+        positive = generator.random(200) < 0.5
+        a, b = (positive + generator.normal(size=25)[cluster] * positive + generator.normal(size=200) for _ in "ab")
+        rejected += delete_one_cluster_difference(a, b, positive, cluster).p_value <= 0.05
+        naive += auroc_difference(a, b, positive).p_value <= 0.05
+    assert rejected <= 28  # Binomial(300, .05): P(> 28) = .0007
+    assert naive >= 45
 
 
 def test_another_kernel_gives_the_jackknife_of_a_difference_of_means() -> None:

@@ -30,6 +30,8 @@ from trialist.errors import MeasurementUndefined
 
 Floats = NDArray[np.float64]
 Weights = Literal["identity", "linear", "quadratic", "ordinal"]
+MOST_COUNTS = 100_000_000
+"""Size of the table of counts, items by categories."""
 Of = Callable[[Floats], tuple[Floats, Floats]]
 
 
@@ -84,7 +86,7 @@ def tabulate(ratings: Any, categories: Sequence[Any] | None = None) -> Table:
         raise MeasurementUndefined("ratings are a table of items by raters", seen=f"shape {raw.shape}")
     present = np.array([[not _is_missing(value) for value in row] for row in raw], dtype=np.bool_)
     seen = set(raw[present].tolist())
-    order = list(categories) if categories is not None else sorted(seen)
+    order = list(categories) if categories is not None else _sorted(seen)
     outside = seen - set(order)
     if outside or len(set(order)) != len(order) or any(isinstance(v, float) and math.isinf(v) for v in seen):
         raise MeasurementUndefined(
@@ -94,7 +96,13 @@ def tabulate(ratings: Any, categories: Sequence[Any] | None = None) -> Table:
     codes = np.array(
         [[index[v] if p else -1 for v, p in zip(row, has, strict=True)] for row, has in zip(raw, present, strict=True)]
     )
-    counts = (codes[:, :, None] == np.arange(len(order))).sum(axis=1).astype(np.float64)
+    q = len(order)
+    if len(codes) * q > MOST_COUNTS:
+        raise MeasurementUndefined(
+            "too many distinct ratings", seen=f"{q} values in {len(codes)} items", next_step="round or bin the ratings"
+        )
+    place = (np.arange(len(codes))[:, None] * q + codes)[codes >= 0]
+    counts = np.bincount(place, minlength=len(codes) * q).reshape(len(codes), q).astype(np.float64)
     kept = counts.sum(axis=1) > 0
     if not (counts.sum(axis=1) >= 2).any():
         raise MeasurementUndefined("no item has two ratings", next_step="have at least some items rated twice")
@@ -257,6 +265,15 @@ def _result(coefficient: Coefficient) -> Agreement:
             next_step="report the observed agreement, Gwet's AC or Brennan-Prediger with all categories named",
         )
     return Agreement(value, float(observed), float(expected), round(float(sums[1])))
+
+
+def _sorted(values: set[Any]) -> list[Any]:
+    try:
+        return sorted(values)
+    except TypeError as error:
+        raise MeasurementUndefined(
+            "ratings of different kinds have no order", seen=str(list(values)[:5]), next_step="name the categories"
+        ) from error
 
 
 def _is_missing(value: Any) -> bool:

@@ -19,6 +19,7 @@ from trialist.measurement.interval import Interval, check_share, t_quantile
 Floats = NDArray[np.float64]
 BLOCK = 2_000_000
 """Numbers that one step of a bootstrap or jackknife holds."""
+MIN_RESAMPLES = 20
 
 
 def gwet_standard_error(table: Table, weights: Weights = "identity") -> float:
@@ -80,6 +81,8 @@ def agreement_bootstrap(
     Resamples where the coefficient is undefined (all ratings alike) are left out; more than 1% of them is a refusal.
     """
     check_share("level", level)
+    if num_resamples < MIN_RESAMPLES:
+        raise MeasurementUndefined("too few resamples", seen=str(num_resamples), allowed=f"{MIN_RESAMPLES} or more")
     totals = _cluster_sums(coefficient, cluster)
     num = len(totals)
     if num < 2:

@@ -160,7 +160,7 @@ def tpr_at_fpr(
     Raises MeasurementUndefined for no positives, no negatives, or scores that aren't finite.
     """
     x, y = check_scores(positives, "positive"), check_scores(negatives, "negative")
-    allowed = math.floor(check_share("fpr", fpr) * len(y) * (1 + 1e-12))
+    allowed = min(len(y) - 1, math.floor(check_share("fpr", fpr) * len(y) * (1 + 1e-12)))
     threshold = float(np.sort(y)[len(y) - 1 - allowed])
     confidence = (1 + check_share("level", level)) / 2
     if counted is None:

@@ -12,6 +12,7 @@ Krippendorff 2011, Computing Krippendorff's Alpha-Reliability.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ from trialist.measurement.agreement import Agreement, Coefficient, Table, numeri
 
 Floats = NDArray[np.float64]
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
+MOST_NUMBERS = 50_000_000
+"""Size of the matrices that a coefficient may hold: of distances, for ``ordinal`` of all items' coincidences."""
 
 
 def krippendorff_alpha(ratings: Any, metric: Level = "nominal", categories: Sequence[Any] | None = None) -> Agreement:
@@ -40,7 +43,7 @@ def krippendorff_alpha(ratings: Any, metric: Level = "nominal", categories: Sequ
     if not np.isfinite(value):
         raise MeasurementUndefined(
             "alpha is undefined: all ratings are the same, so no disagreement was possible by chance",
-            seen=f"one value in {int(sums.sum())} ratings",
+            seen=f"one value in {int(table.num_ratings[table.num_ratings >= 2].sum())} ratings",
             next_step="report the observed agreement, or Gwet's AC1 with all categories named",
         )
     observed, expected = coefficient.of(sums)
@@ -48,24 +51,48 @@ def krippendorff_alpha(ratings: Any, metric: Level = "nominal", categories: Sequ
 
 
 def krippendorff_coefficient(table: Table, metric: Level) -> Coefficient:
-    """alpha as a function of the summed coincidences (..., q * q)."""
+    """alpha as a function of sums over items: of the disagreement within items and the margins where d_kl is fixed, of
+    the whole coincidence matrix for ``ordinal``, whose distances move with the margins."""
     q = len(table.categories)
-    x = np.arange(q, dtype=np.float64) if metric in ("nominal", "ordinal") else numeric(table.categories)
+    name = f"Krippendorff alpha ({metric})"
+    if q * q * (len(table.counts) if metric == "ordinal" else 1) > MOST_NUMBERS:
+        raise MeasurementUndefined(
+            f"too many distinct ratings for {metric} distances", seen=f"{q} values, {len(table.counts)} items",
+            next_step="put the ratings into fewer classes",
+        )  # fmt: skip
+    if metric == "ordinal":
+        return Coefficient(name, coincidences(table).reshape(-1, q * q), _of_coincidences)
+    x = np.arange(q, dtype=np.float64) if metric == "nominal" else numeric(table.categories)
     if metric == "ratio" and (x < 0).any():
         raise MeasurementUndefined("ratio distances need values of 0 or more", seen=str(x.min()))
+    d = fixed_distances(x, metric)
+    largest = float(d.max()) or 1.0
+    r = table.num_ratings
+    share = np.where(r >= 2, 1 / np.maximum(r - 1, 1), 0.0)
+    within = ((table.counts @ d) * table.counts).sum(axis=1) * share
+    margins = table.counts * (r >= 2)[:, None]
 
     def of(sums: Floats) -> tuple[Floats, Floats]:
-        o = sums.reshape(*sums.shape[:-1], q, q)
-        n = o.sum(axis=-1)
+        n = sums[..., 1:]
         total = n.sum(axis=-1)
-        d = distances(n, x, metric)
-        largest = d.max(axis=(-1, -2))
-        observed = (o * d).sum(axis=(-1, -2)) / total
-        expected = (n[..., :, None] * n[..., None, :] * d).sum(axis=(-1, -2)) / (total * (total - 1))
-        safe = np.where(largest > 0, largest, 1.0)
-        return 1 - observed / safe, 1 - expected / safe
+        expected = ((n @ d) * n).sum(axis=-1) / (total * (total - 1))
+        return 1 - sums[..., 0] / total / largest, 1 - expected / largest
 
-    return Coefficient(f"Krippendorff alpha ({metric})", coincidences(table).reshape(-1, q * q), of)
+    return Coefficient(name, np.column_stack([within, margins]), of)
+
+
+def _of_coincidences(sums: Floats) -> tuple[Floats, Floats]:
+    q = math.isqrt(sums.shape[-1])
+    o = sums.reshape(*sums.shape[:-1], q, q)
+    n = o.sum(axis=-1)
+    total = n.sum(axis=-1)
+    middle = np.cumsum(n, axis=-1) - n / 2
+    d = (middle[..., :, None] - middle[..., None, :]) ** 2
+    largest = d.max(axis=(-1, -2))
+    safe = np.where(largest > 0, largest, 1.0)
+    observed = (o * d).sum(axis=(-1, -2)) / total
+    expected = (n[..., :, None] * n[..., None, :] * d).sum(axis=(-1, -2)) / (total * (total - 1))
+    return 1 - observed / safe, 1 - expected / safe
 
 
 def coincidences(table: Table) -> Floats:
@@ -76,15 +103,12 @@ def coincidences(table: Table) -> Floats:
     return np.where(r[:, None, None] >= 2, pairs / np.maximum(r - 1, 1)[:, None, None], 0.0)
 
 
-def distances(n: Floats, x: Floats, metric: Level) -> Floats:
-    """d (..., q, q) for margins ``n`` (..., q) and values ``x`` (q,)."""
-    if metric == "ordinal":
-        middle = np.cumsum(n, axis=-1) - n / 2
-        return (middle[..., :, None] - middle[..., None, :]) ** 2
+def fixed_distances(x: Floats, metric: Level) -> Floats:
+    """d (q, q) of the values ``x`` (q,) for nominal, interval and ratio."""
     gap = np.abs(x[:, None] - x[None, :])
     if metric == "nominal":
-        return np.broadcast_to((gap > 0).astype(np.float64), (*n.shape[:-1], *gap.shape))
+        return (gap > 0).astype(np.float64)
     if metric == "ratio":
         both = x[:, None] + x[None, :]
         gap = gap / np.where(both > 0, both, 1.0)
-    return np.broadcast_to(gap**2, (*n.shape[:-1], *gap.shape))
+    return gap**2

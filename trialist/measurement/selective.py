@@ -25,6 +25,9 @@ Statistic = Callable[[Floats, Floats], Floats]
 """Number of items and sum of their losses in each tie, highest confidence first, both (..., G) -> value (...)."""
 
 BLOCK = 2_000_000
+MIN_RESAMPLES = 20
+MOST_NUMBERS = 50_000_000
+"""Size of the table of clusters by distinct confidences."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,19 @@ class Curve:
     risk: Floats
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Items ``num`` and sums of their losses ``loss`` of each cluster in each tie (C, G), highest confidence first."""
+
+    num: Floats
+    loss: Floats
+
+
 def risk_coverage(confidence: ArrayLike, loss: ArrayLike) -> Curve:
     """The curve at coverages 1/n, 2/n, ..., 1, ties in expectation. El-Yaniv & Wiener 2010, J. Mach. Learn. Res. 11."""
     c, x = _check(confidence, loss)
     order = np.argsort(-c, kind="stable")
-    tie = np.cumsum(np.concatenate([[0], (np.diff(c[order]) != 0).astype(np.int64)]))
+    tie = np.cumsum(np.concatenate([[0], (c[order][1:] != c[order][:-1]).astype(np.int64)]))
     even = (np.bincount(tie, weights=x[order]) / np.bincount(tie))[tie]
     places = np.arange(1, len(x) + 1)
     return Curve(places / len(x), np.cumsum(even) / places)
@@ -100,19 +111,15 @@ def evaluate(confidence: ArrayLike, loss: ArrayLike, of: Statistic) -> float:
     return float(of(np.bincount(tie).astype(np.float64), np.bincount(tie, weights=x).astype(np.float64)))
 
 
-def jackknife(
-    confidence: ArrayLike, loss: ArrayLike, cluster: ArrayLike, *, of: Statistic, level: float = 0.95
-) -> Jackknife:
+def jackknife(answers: Answers, of: Statistic, level: float = 0.95) -> Jackknife:
     """Delete-one-cluster jackknife with t_{C-1}, for ``area()`` and ``risk_at``; cost O(C G) for C clusters, G ties.
 
-    Raises MeasurementUndefined with fewer than two clusters and where leaving any out changes nothing (no losses).
+    Raises MeasurementUndefined where leaving any cluster out changes nothing (no losses).
     """
-    num, lost = _cluster_sums(confidence, loss, cluster)
+    num, lost = answers.num, answers.loss
     count = len(num)
     value = float(of(num.sum(axis=0), lost.sum(axis=0)))
-    left = _in_blocks(
-        of, lambda rows: (num.sum(axis=0) - num[rows], lost.sum(axis=0) - lost[rows]), count, num.shape[1]
-    )
+    left = _in_blocks(of, lambda rows: (num.sum(axis=0) - num[rows], lost.sum(axis=0) - lost[rows]), num.shape)
     error = math.sqrt((count - 1) / count * float(((left - left.mean()) ** 2).sum()))
     _check_spread(error)
     half = t_quantile(level, count - 1) * error
@@ -120,11 +127,9 @@ def jackknife(
 
 
 def bootstrap(
-    confidence: ArrayLike,
-    loss: ArrayLike,
-    cluster: ArrayLike,
-    *,
+    answers: Answers,
     of: Statistic,
+    *,
     generator: np.random.Generator,
     level: float = 0.95,
     num_resamples: int = 1000,
@@ -132,24 +137,26 @@ def bootstrap(
     """Percentile interval over clusters drawn with replacement (multinomial weights). It describes; it guarantees
     nothing, and is refused where every resample gives the same value."""
     check_share("level", level)
-    num, lost = _cluster_sums(confidence, loss, cluster)
+    if num_resamples < MIN_RESAMPLES:
+        raise MeasurementUndefined("too few resamples", seen=str(num_resamples), allowed=f"{MIN_RESAMPLES} or more")
+    num, lost = answers.num, answers.loss
     count = len(num)
     weights = generator.multinomial(count, np.full(count, 1 / count), size=num_resamples).astype(np.float64)
-    values = _in_blocks(of, lambda rows: (weights[rows] @ num, weights[rows] @ lost), num_resamples, num.shape[1])
+    shape = (num_resamples, num.shape[1])
+    values = _in_blocks(of, lambda rows: (weights[rows] @ num, weights[rows] @ lost), shape)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     _check_spread(float(high - low))
     return Interval(float(low), float(high))
 
 
-def _in_blocks(
-    of: Statistic, sums: Callable[[slice], tuple[Floats, Floats]], num_rows: int, num_columns: int
-) -> Floats:
-    step = max(1, BLOCK // num_columns)
-    return np.concatenate([of(*sums(slice(i, i + step))) for i in range(0, num_rows, step)])
+def _in_blocks(of: Statistic, sums: Callable[[slice], tuple[Floats, Floats]], shape: tuple[int, ...]) -> Floats:
+    step = max(1, BLOCK // shape[1])
+    return np.concatenate([of(*sums(slice(i, i + step))) for i in range(0, shape[0], step)])
 
 
-def _cluster_sums(confidence: ArrayLike, loss: ArrayLike, cluster: ArrayLike) -> tuple[Floats, Floats]:
-    """Items and losses of each cluster in each tie (C, G), ties from the highest confidence down."""
+def by_cluster(confidence: ArrayLike, loss: ArrayLike, cluster: ArrayLike) -> Answers:
+    """Items (n,) with labels ``cluster`` (n,), counted by cluster and tie. Raises MeasurementUndefined for fewer than
+    two clusters."""
     c, x = _check(confidence, loss)
     codes = np.unique(np.asarray(cluster), return_inverse=True)[1]
     if codes.shape != c.shape:
@@ -159,10 +166,15 @@ def _cluster_sums(confidence: ArrayLike, loss: ArrayLike, cluster: ArrayLike) ->
         raise MeasurementUndefined("an interval needs at least two clusters", seen="1 cluster", allowed="2 or more")
     ties = np.unique(-c, return_inverse=True)[1]
     num_ties = int(ties.max()) + 1
+    if num_clusters * num_ties > MOST_NUMBERS:
+        raise MeasurementUndefined(
+            "too many clusters and distinct confidences", seen=f"{num_clusters} and {num_ties}",
+            next_step="round the confidences",
+        )  # fmt: skip
     place, size = codes * num_ties + ties, num_clusters * num_ties
     shape = (num_clusters, num_ties)
     counts = np.bincount(place, minlength=size).astype(np.float64).reshape(shape)
-    return counts, np.bincount(place, weights=x, minlength=size).astype(np.float64).reshape(shape)
+    return Answers(counts, np.bincount(place, weights=x, minlength=size).astype(np.float64).reshape(shape))
 
 
 def _check(confidence: ArrayLike, loss: ArrayLike) -> tuple[Floats, Floats]:

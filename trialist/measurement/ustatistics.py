@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
+from scipy.special import expit, logit, stdtr
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.interval import Interval, t_quantile
@@ -54,6 +54,20 @@ class UEstimate:
     value: float
     standard_error: float
     interval: Interval
+    degrees: float
+    num_clusters: int
+
+
+@dataclass(frozen=True)
+class UDifference:
+    """``value`` is ``first`` minus ``second``; ``p_value`` is two-sided for "no difference"."""
+
+    first: float
+    second: float
+    value: float
+    standard_error: float
+    interval: Interval
+    p_value: float
     degrees: float
     num_clusters: int
 
@@ -149,22 +163,52 @@ def delete_one_cluster(
     negatives, and where leaving out a cluster changes nothing (perfect separation, constant scores).
     """
     value, left, kinds = deleted_values(scores, positive, cluster, statistic)
-    num = len(left)
-    if num < 2 or not np.isfinite(left).all():
+    error, degrees = _error(left, kinds, statistic.name)
+    unit = (statistic.low, statistic.high) == (0.0, 1.0)
+    limits = logit_interval(value, error, degrees, level) if unit else t_interval(value, error, degrees, level)
+    return UEstimate(value, error, limits, degrees, len(left))
+
+
+def delete_one_cluster_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    positive: ArrayLike,
+    cluster: ArrayLike,
+    *,
+    statistic: UStatistic = AUROC,
+    level: float = 0.95,
+) -> UDifference:
+    """U of scores ``first`` (N,) minus that of ``second`` (N,) on the same items, with clusters as units.
+
+    The jackknife of ``delete_one_cluster`` applied to the differences of the deleted values; with one item a cluster it
+    is DeLong's paired variance exactly. Raises as that does, also where both scores order all pairs alike.
+    """
+    one, left_one, kinds = deleted_values(first, positive, cluster, statistic)
+    two, left_two, _ = deleted_values(second, positive, cluster, statistic)
+    value, error, degrees = one - two, *_error(left_one - left_two, kinds, f"difference in {statistic.name}")
+    p_value = float(2 * stdtr(degrees, -abs(value) / error))
+    limits = t_interval(value, error, degrees, level)
+    width = statistic.high - statistic.low
+    limits = Interval(max(-width, limits.low), min(width, limits.high))
+    return UDifference(one, two, value, error, limits, p_value, degrees, len(left_one))
+
+
+def _error(left: Floats, kinds: NDArray[np.bool_], name: str) -> tuple[float, float]:
+    """Standard error and degrees of freedom of the deleted values, or the reason why there are none."""
+    if len(left) < 2 or not np.isfinite(left).all():
         raise MeasurementUndefined(
-            "a cluster holds all the positives or all the negatives, so it can't be left out", seen=f"{num} clusters",
-            allowed="both kinds in at least two clusters", next_step="more clusters of the rare kind",
+            "a cluster holds all the positives or all the negatives, so it can't be left out",
+            seen=f"{len(left)} clusters", allowed="both kinds in at least two clusters",
+            next_step="more clusters of the rare kind",
         )  # fmt: skip
     variance, degrees = _variance_by_kind(left, kinds)
     error = math.sqrt(variance)
-    if error <= 1e-12 * max(1.0, abs(value)):
+    if error <= 1e-12 * max(1.0, float(np.abs(left).max())):
         raise MeasurementUndefined(
-            "leaving out any one cluster changes nothing, so the spread is unknown", seen=f"{statistic.name} {value:g}",
+            "leaving out any one cluster changes nothing, so the spread is unknown", seen=f"{name} {left[0]:g}",
             next_step="one item a cluster: discrimination.guaranteed_interval; otherwise more or harder clusters",
         )  # fmt: skip
-    unit = (statistic.low, statistic.high) == (0.0, 1.0)
-    limits = logit_interval(value, error, degrees, level) if unit else t_interval(value, error, degrees, level)
-    return UEstimate(value, error, limits, degrees, num)
+    return error, degrees
 
 
 def logit_interval(value: float, error: float, degrees: float, level: float) -> Interval:
