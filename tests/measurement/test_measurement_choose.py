@@ -16,7 +16,7 @@ PURPOSES: tuple[Purpose, ...] = ("describe", "claim")
         (Design("graded", True, 40), "t", "betting"),
         (Design("graded", False, 40), "cr2", "betting"),
         (Design("graded", True, 40, skewness=1.5), "betting-interval", "betting"),
-        (Design("graded", True, 60, skewness=1.5), "t", "betting"),
+        (Design("graded", True, 57, skewness=1.5), "t", "betting"),
         (Design("graded", True, 40, skewness=1.5, finite=False), "t", None),
         (Design("graded", False, 40, crossed=True), "crossed", None),
         (Design("binary", True, 40, bank=Bank(400, 40)), "hypergeometric", "hypergeometric-bounds"),

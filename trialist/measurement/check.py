@@ -7,6 +7,7 @@ correction for the number of cells: one that is always right because it always r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -23,10 +24,10 @@ T_co = TypeVar("T_co", covariant=True)
 CERTAINTY = 0.999
 """Level of the Clopper-Pearson interval around an observed coverage: a seeded test fails by chance once in 1,000."""
 
-NORMAL_95 = 1.959963984540054
+NORMAL_95, NORMAL_90 = 1.959963984540054, 1.6448536269514722
 MOST_REFUSED = 0.5
 WIDEST = 6.0
-"""Against 2 x 1.96 standard deviations of the point estimate itself."""
+"""Against a normal interval with the true standard deviation of the point estimate."""
 
 
 class Case(Protocol[T_co]):
@@ -42,7 +43,7 @@ class Case(Protocol[T_co]):
 
 @dataclass(frozen=True)
 class Coverage:
-    """``covered`` of ``repetitions`` intervals held the truth; ``low`` and ``high`` bound the true coverage at level
+    """``covered`` of ``repetitions`` intervals held the truth; a one-sided bound has the width of its distance from it; ``low`` and ``high`` bound the true coverage at level
     ``CERTAINTY``; ``refused`` repetitions gave no interval and count in neither number; ``zero_width`` intervals were
     given with no width at all."""
 
@@ -65,8 +66,8 @@ class Coverage:
 
 @dataclass(frozen=True)
 class CellResult:
-    """One case. ``relative_width``: mean width over 2 x 1.96 standard deviations of ``point``'s estimates, None without
-    one; ``coverage`` is None where the estimator refused every time."""
+    """One case. ``relative_width``: mean width over 2 x 1.96 standard deviations of ``point``'s estimates, of a one-sided
+    bound mean distance from the truth over 1.645 of them, None without a ``point``; ``coverage`` is None where the estimator refused every time."""
 
     case: str
     truth: float
@@ -112,7 +113,7 @@ def check(
 
     A cell fails where its coverage is below nominal beyond a binomial test at .01 / number of cells, where more than
     ``MOST_REFUSED`` of the draws are refused, where any interval has no width, or where ``point`` is given and the mean
-    width is above ``WIDEST``. A one-sided bound is an interval whose other end is the end of the range. An estimator
+    width is above ``WIDEST``. A one-sided bound is an interval whose other end is infinite. An estimator
     refuses by returning None or by raising MeasurementUndefined.
     """
     cells = [
@@ -188,7 +189,9 @@ def _cell(
         return CellResult(case.name, case.truth, repetitions, None, None)
     counted = _count(found, case.truth)
     spread = float(np.std(points)) if len(points) > 1 else 0.0
-    relative = counted.mean_width / (2 * NORMAL_95 * spread) if spread > 0 else None
+    one_sided = any(interval is not None and math.isinf(interval.width) for interval in found)
+    wanted = (NORMAL_90 if one_sided else 2 * NORMAL_95) * spread
+    relative = counted.mean_width / wanted if spread > 0 else None
     return CellResult(case.name, case.truth, repetitions, counted, relative)
 
 
@@ -206,11 +209,18 @@ def _count(found: Iterable[Interval | None], truth: float) -> Coverage:
         raise MeasurementUndefined("the estimator gave no interval at all", seen=f"{len(asked)} repetitions")
     covered = sum(interval.contains(truth) for interval in given)
     limits = clopper_pearson(covered, len(given), CERTAINTY)
-    widths = [interval.width for interval in given]
+    widths = [_width(interval, truth) for interval in given]
     return Coverage(
         covered, len(given), limits.low, limits.high, float(np.mean(widths)), len(asked) - len(given),
-        sum(width <= 0 for width in widths),
+        sum(interval.width <= 0 for interval in given),
     )  # fmt: skip
+
+
+def _width(interval: Interval, truth: float) -> float:
+    """The width, or of a one-sided bound (its other end is infinite) how far on the safe side of the truth it lies."""
+    if math.isinf(interval.low):
+        return interval.high - truth
+    return truth - interval.low if math.isinf(interval.high) else interval.width
 
 
 def _failures(cell: CellResult, nominal: float, num_cells: int) -> list[str]:

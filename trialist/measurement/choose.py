@@ -34,8 +34,6 @@ MethodName = Literal[
 
 MIN_CLUSTERS = 5
 FEW_CLUSTERS = 20
-MIN_T = 50
-"""Fewer independent graded values than this: a t interval isn't trusted where the values are skewed."""
 ALIKE = 0.9
 """More than this share of the cluster means at one and the same value: a t interval for graded values isn't trusted."""
 PER_SQUARED_SKEW = 25
@@ -209,7 +207,7 @@ def choose(design: Design, purpose: Purpose) -> Choice:
 def _for_t(design: Design, method: MethodName, *, too_few: bool) -> Choice:
     """A t interval, or where it isn't to be trusted the betting interval, or neither."""
     n = design.num_clusters
-    skewed = n < MIN_T and n < PER_SQUARED_SKEW * design.skewness**2
+    skewed = n < PER_SQUARED_SKEW * design.skewness**2
     if not (too_few or skewed or design.share_alike > ALIKE):
         return Choice(method)
     if design.finite:
