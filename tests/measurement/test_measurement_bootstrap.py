@@ -139,6 +139,12 @@ def test_refusals() -> None:
             run(bad, np.arange(len(bad)))
     with pytest.raises(MeasurementUndefined):
         run(np.arange(9.0), np.arange(9), weights=-np.ones(9))
+    step = run(
+        np.arange(9.0), np.arange(9), lambda m: np.where(m[..., 0] > 6.0, 1.0, 0.0) + 0 * m[..., 0], num_resamples=2000
+    )
+    for method in (percentile, studentised):
+        with pytest.raises(MeasurementUndefined):
+            method(step)
     few = run((np.arange(60) < 1).astype(float), np.arange(60))
     with pytest.raises(MeasurementUndefined, match="standard error"):
         studentised(few)

@@ -10,7 +10,7 @@ from measurement_helpers import beta_clusters
 from scipy import stats
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.clustered import aggregate, standard_error
+from trialist.measurement.clustered import Clusters, aggregate, standard_error
 from trialist.measurement.cr2 import cr2
 
 designs = st.lists(st.integers(1, 9), min_size=2, max_size=10)
@@ -113,6 +113,8 @@ def test_coverage_of_unequal_clusters(share: float, num: int, least: float) -> N
 def test_refusals() -> None:
     with pytest.raises(MeasurementUndefined, match="two clusters"):
         cr2(aggregate([1.0, 2.0], ["a", "a"]))
+    with pytest.raises(MeasurementUndefined, match="finite"):
+        cr2(Clusters(np.array([1.0, np.nan]), np.ones(2), np.ones(2, dtype=np.int64)))
     with pytest.raises(MeasurementUndefined, match="equal"):
         cr2(aggregate([1.0, 1.0, 1.0], ["a", "b", "c"]))
     with pytest.raises(MeasurementUndefined):

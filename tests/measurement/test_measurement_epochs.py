@@ -95,6 +95,10 @@ def test_refusals() -> None:
             components(values, item)
     with pytest.raises(MeasurementUndefined, match="equal"):
         components([1.0, 1.0, 1.0], [0, 0, 1])
+    with pytest.raises(MeasurementUndefined, match="item means"):
+        components([0.0, 1.0, 1.0, 0.0], [0, 0, 1, 1])
+    with pytest.raises(MeasurementUndefined, match="out of reach"):
+        best_num_epochs(1e-300, 1, cost_item=1, cost_epoch=1)
     with pytest.raises(MeasurementUndefined, match="finite"):
         components([1.0, math.nan, 1.0], [0, 0, 1])
     with pytest.raises(MeasurementUndefined, match="unbounded"):

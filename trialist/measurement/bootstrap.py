@@ -59,7 +59,8 @@ def resample(
     """Draw ``num_resamples`` cluster resamples; ``values``, ``weights``, ``of`` as in ``clustered.jackknife``.
 
     Raises MeasurementUndefined with fewer than five clusters, where ``of`` is undefined on the data or in more than 1%
-    of the resamples (fewer are left out and counted), and where all replicates are equal.
+    of the resamples (fewer are left out and counted), and where all replicates are equal. Memory: 24 bytes for each of
+    num_resamples x C counts.
     Davison & Hinkley 1997, section 3.8; Efron & Tibshirani 1993, chapters 6 and 12 to 14.
     """
     totals, sizes = _cluster_totals(values, cluster, weights)
@@ -129,6 +130,8 @@ def studentised(drawn: Resampled, level: float = 0.95) -> Interval:
     if not np.isfinite(left).all():
         raise MeasurementUndefined("the metric is undefined when one cluster is left out", next_step="percentile()")
     error = math.sqrt((num - 1) / num * float(((left - left.mean()) ** 2).sum()))
+    if error <= 1e-12 * max(1.0, abs(drawn.value)):
+        raise MeasurementUndefined("leaving out any one cluster changes nothing", next_step="percentile()")
     errors = replicate_errors(drawn)
     usable = np.isfinite(errors) & (errors > 1e-9 * error)
     _check_defined(usable, "the standard error is undefined or 0")
@@ -157,6 +160,8 @@ def _errors(drawn: Resampled, counts: NDArray[np.int64]) -> Floats:
 
 def _quantiles(values: Floats, low: float, high: float) -> Interval:
     found = np.quantile(values, [low, high])
+    if found[0] >= found[1]:
+        raise MeasurementUndefined("both limits fall on one value, so the resamples show no uncertainty")
     return Interval(float(found[0]), float(found[1]))
 
 
