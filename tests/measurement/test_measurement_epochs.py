@@ -93,7 +93,7 @@ def test_refusals() -> None:
     for values, item in (([], []), ([1.0], [0]), ([1.0, 2.0], [0, 1]), ([1.0, 2.0], [0, 0])):
         with pytest.raises(MeasurementUndefined):
             components(values, item)
-    with pytest.raises(MeasurementUndefined, match="equal"):
+    with pytest.raises(MeasurementUndefined, match="item means"):
         components([1.0, 1.0, 1.0], [0, 0, 1])
     with pytest.raises(MeasurementUndefined, match="item means"):
         components([0.0, 1.0, 1.0, 0.0], [0, 0, 1, 1])
