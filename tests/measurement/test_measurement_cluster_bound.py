@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from measurement_helpers import ICC
 
@@ -15,6 +15,7 @@ from trialist.measurement.proportions import upper_bound
 clusters = st.lists(st.tuples(st.sampled_from([0.0, 0.0, 0.3, 1.0]), st.integers(1, 9)), min_size=1, max_size=25)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from([0.0, 0.2, 1.0]), min_size=1, max_size=40), st.integers(1, 9))
 def test_equal_clusters_are_clopper_pearson_on_clusters(means: list[float], size: int) -> None:
     hit, num = sum(y > 0 for y in means), len(means)
@@ -23,6 +24,7 @@ def test_equal_clusters_are_clopper_pearson_on_clusters(means: list[float], size
     assert cluster_bound.upper_mean(means) == pytest.approx(want)
 
 
+@settings(max_examples=40, deadline=None)
 @given(clusters)
 def test_bounds_hold_the_sample_and_mirror(table: list[tuple[float, int]]) -> None:
     y, n = (np.array(column, dtype=float) for column in zip(*table, strict=True))
@@ -80,6 +82,7 @@ def test_it_is_tighter_than_betting_where_clusters_are_clean_or_wholly_failing()
     assert cluster_bound.upper_mean(np.zeros(60)) < 0.8 * betting.upper_mean(np.zeros(60))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0.5, 30), min_size=1, max_size=12), st.integers(0, 2**32 - 1))
 def test_no_chances_that_stay_clean_often_enough_have_a_larger_mean(sizes: list[float], seed: int) -> None:
     n, generator = np.array(sizes), np.random.default_rng(seed)

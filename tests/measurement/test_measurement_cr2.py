@@ -10,7 +10,7 @@ from measurement_helpers import beta_clusters
 from scipy import stats
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.clustered import aggregate, standard_error
+from trialist.measurement.clustered import Clusters, aggregate, standard_error
 from trialist.measurement.cr2 import cr2
 
 designs = st.lists(st.integers(1, 9), min_size=2, max_size=10)
@@ -40,7 +40,7 @@ def dense(x: np.ndarray, cluster: np.ndarray) -> tuple[float, float]:
     return variance, float(np.trace(gram) ** 2 / np.trace(gram @ gram))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(designs, st.integers(0, 2**32 - 1))
 def test_closed_form_equals_the_matrices(sizes: list[int], seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -55,6 +55,7 @@ def test_closed_form_equals_the_matrices(sizes: list[int], seed: int) -> None:
     assert found.interval.high - found.value == pytest.approx(half, rel=1e-6)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(2, 30), st.integers(1, 6))
 def test_equal_clusters_are_cr1_with_all_degrees(num: int, size: int) -> None:
     cluster = np.repeat(np.arange(num), size)
@@ -103,7 +104,7 @@ def clustered_coverage(share: float, num: int, repetitions: int) -> tuple[float,
 @pytest.mark.parametrize(("share", "num", "least"), [(0.5, 5, 0.92), (0.5, 10, 0.92), (0.5, 20, 0.92), (0.9, 20, 0.83)])
 def test_coverage_of_unequal_clusters(share: float, num: int, least: float) -> None:
     """At .9 no t interval is good: the lower figure is what we document, not what we promise."""
-    ours, naive, refused = clustered_coverage(share, num, 800)
+    ours, naive, refused = clustered_coverage(share, num, 600)
     assert ours >= least
     assert naive < 0.75
     assert refused < 0.02 or share == 0.9
@@ -112,6 +113,8 @@ def test_coverage_of_unequal_clusters(share: float, num: int, least: float) -> N
 def test_refusals() -> None:
     with pytest.raises(MeasurementUndefined, match="two clusters"):
         cr2(aggregate([1.0, 2.0], ["a", "a"]))
+    with pytest.raises(MeasurementUndefined, match="finite"):
+        cr2(Clusters(np.array([1.0, np.nan]), np.ones(2), np.ones(2, dtype=np.int64)))
     with pytest.raises(MeasurementUndefined, match="equal"):
         cr2(aggregate([1.0, 1.0, 1.0], ["a", "b", "c"]))
     with pytest.raises(MeasurementUndefined):

@@ -65,7 +65,7 @@ def test_the_fallback_is_used_where_the_variance_is_negative() -> None:
 @pytest.mark.parametrize(("rows", "columns", "least"), [(10, 10, 0.92), (30, 8, 0.91)])
 def test_coverage_where_both_groupings_matter(rows: int, columns: int, least: float) -> None:
     generator, (first, second) = np.random.default_rng(rows), labels(rows, columns)
-    ours, one_way, repetitions = 0, 0, 500
+    ours, one_way, repetitions = 0, 0, 300
     for _ in range(repetitions):
         x = grid(generator, rows, columns, (1, 1, 1)).ravel()
         found = crossed(x, first, second)

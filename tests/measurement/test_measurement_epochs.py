@@ -93,8 +93,12 @@ def test_refusals() -> None:
     for values, item in (([], []), ([1.0], [0]), ([1.0, 2.0], [0, 1]), ([1.0, 2.0], [0, 0])):
         with pytest.raises(MeasurementUndefined):
             components(values, item)
-    with pytest.raises(MeasurementUndefined, match="equal"):
+    with pytest.raises(MeasurementUndefined, match="item means"):
         components([1.0, 1.0, 1.0], [0, 0, 1])
+    with pytest.raises(MeasurementUndefined, match="item means"):
+        components([0.0, 1.0, 1.0, 0.0], [0, 0, 1, 1])
+    with pytest.raises(MeasurementUndefined, match="out of reach"):
+        best_num_epochs(1e-300, 1, cost_item=1, cost_epoch=1)
     with pytest.raises(MeasurementUndefined, match="finite"):
         components([1.0, math.nan, 1.0], [0, 0, 1])
     with pytest.raises(MeasurementUndefined, match="unbounded"):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -36,6 +36,7 @@ def test_the_rule(lower: float, upper: float, word: str) -> None:
     assert equivalent(lower, upper, 0.05) == word
 
 
+@settings(max_examples=40, deadline=None)
 @given(intervals, st.floats(0.01, 1), numbers)
 def test_no_verdict_is_false_while_the_bounds_hold(ends: list[float], margin: float, truth: float) -> None:
     lower, upper = ends
@@ -47,6 +48,7 @@ def test_no_verdict_is_false_while_the_bounds_hold(ends: list[float], margin: fl
     assert claims[noninferior(lower, upper, margin)]
 
 
+@settings(max_examples=40, deadline=None)
 @given(intervals, st.floats(0.01, 1))
 def test_exchanging_the_two_sides(ends: list[float], margin: float) -> None:
     lower, upper = ends

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -54,6 +54,7 @@ def test_two_sided_interval_covers_every_small_bank() -> None:
                 assert covered >= Fraction(9, 10)
 
 
+@settings(max_examples=40, deadline=None)
 @given(banks)
 def test_tail_is_the_hypergeometric_one(bank: tuple[int, int, int]) -> None:
     k, n, size = bank
@@ -62,6 +63,7 @@ def test_tail_is_the_hypergeometric_one(bank: tuple[int, int, int]) -> None:
         assert fixed_bank.lower_tail(k, n, total, size) == pytest.approx(want, abs=1e-10)
 
 
+@settings(max_examples=40, deadline=None)
 @given(banks, st.sampled_from([0.8, 0.95, 0.99]))
 def test_bounds_lie_between_what_was_seen_and_what_is_possible(bank: tuple[int, int, int], confidence: float) -> None:
     k, n, size = bank
@@ -126,6 +128,7 @@ def test_the_bound_at_one_non_event_needs_its_correction() -> None:
     assert law[ours < mean].sum() <= alpha
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=25), st.sampled_from([0.75, 0.95]))
 def test_unequal_chances_at_random(chances: list[float], confidence: float) -> None:
     n, mean, law = len(chances), sum(chances) / len(chances), poisson_binomial(tuple(chances))
@@ -133,6 +136,7 @@ def test_unequal_chances_at_random(chances: list[float], confidence: float) -> N
     assert law[upper < mean - 1e-12].sum() <= 1 - confidence + 1e-9
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_graded_bounds_are_tighter_than_the_square_root(values: list[float]) -> None:
     found = independent_trials.bounds(values, binary=False)

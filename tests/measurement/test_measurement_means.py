@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -16,6 +16,7 @@ from trialist.measurement.means import t_interval
 samples = st.lists(st.floats(-100, 100), min_size=2, max_size=40).filter(lambda x: np.ptp(x) > 1e-3)
 
 
+@settings(max_examples=40, deadline=None)
 @given(samples, st.sampled_from([0.5, 0.95, 0.999]))
 def test_it_is_the_textbook_interval(x: list[float], level: float) -> None:
     want = stats.t.interval(level, len(x) - 1, loc=np.mean(x), scale=stats.sem(x))
@@ -25,6 +26,7 @@ def test_it_is_the_textbook_interval(x: list[float], level: float) -> None:
     assert (weighted.low, weighted.high) == pytest.approx((found.low, found.high), rel=1e-6, abs=1e-6)
 
 
+@settings(max_examples=40, deadline=None)
 @given(samples, st.floats(0.1, 10), st.floats(-5, 5))
 def test_it_moves_with_the_scale(x: list[float], scale: float, shift: float) -> None:
     found, moved = t_interval(x), t_interval(np.array(x) * scale + shift)

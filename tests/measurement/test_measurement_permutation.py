@@ -33,6 +33,7 @@ def test_exact_test_equals_the_list_of_all_patterns(totals: list[int], alternati
     assert flip(totals, range(len(totals)), alternative=alternative) == pytest.approx(want)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 7), st.integers(0, 7))
 def test_binary_pairs_are_mcnemars_exact_test(b: int, c: int) -> None:
     d = [1.0] * b + [-1.0] * c + [0.0] * 3

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from measurement_helpers import data_path, reference
 from scipy import integrate, stats
@@ -63,6 +63,7 @@ def test_uniform_prior_reference() -> None:
         assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
 @given(counts, st.sampled_from([0.8, 0.95, 0.999]))
 def test_jeffreys_holds_the_share_and_lies_inside_clopper_pearson(kn: tuple[int, int], level: float) -> None:
     k, n = kn
@@ -95,6 +96,7 @@ def test_credible_holds_its_level_on_average_over_its_prior() -> None:
     assert total == pytest.approx(0.8, abs=1e-6)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.floats(0.01, 0.5), st.integers(0, 4), st.integers(0, 500))
 def test_runs_to_show_is_the_smallest_number(p0: float, failures: int, clean: int) -> None:
     more = runs_to_show(p0, num_clean=clean, num_failures=failures)

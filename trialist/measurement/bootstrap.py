@@ -21,6 +21,7 @@ from trialist.measurement.interval import Interval, check_share
 Floats = NDArray[np.float64]
 
 FEWEST_CLUSTERS = 5
+FEWEST_RESAMPLES = 100
 MOST_UNDEFINED = 0.01
 BLOCK = 2_000_000
 """Numbers held at once while every cluster is left out of every resample."""
@@ -59,7 +60,8 @@ def resample(
     """Draw ``num_resamples`` cluster resamples; ``values``, ``weights``, ``of`` as in ``clustered.jackknife``.
 
     Raises MeasurementUndefined with fewer than five clusters, where ``of`` is undefined on the data or in more than 1%
-    of the resamples (fewer are left out and counted), and where all replicates are equal.
+    of the resamples (fewer are left out and counted), and where all replicates are equal. Memory: 24 bytes for each of
+    num_resamples x C counts.
     Davison & Hinkley 1997, section 3.8; Efron & Tibshirani 1993, chapters 6 and 12 to 14.
     """
     totals, sizes = _cluster_totals(values, cluster, weights)
@@ -69,10 +71,7 @@ def resample(
             "a bootstrap needs clusters to draw from", seen=f"{num} clusters", allowed=f"{FEWEST_CLUSTERS} or more",
             next_step="report the value alone, or a guaranteed bound (betting)",
         )  # fmt: skip
-    if num_resamples < 100:
-        raise MeasurementUndefined("too few resamples for a tail", seen=str(num_resamples), allowed="100 or more")
-    rows = generator.integers(0, num, (num_resamples, num)) + num * np.arange(num_resamples)[:, None]
-    counts = np.bincount(rows.ravel(), minlength=num_resamples * num).reshape(num_resamples, num).astype(np.int64)
+    counts = _draw(num, num_resamples, generator)
     with np.errstate(all="ignore"):
         value = float(of(totals.sum(0) / sizes.sum(0)))
         left = np.asarray(of((totals.sum(0) - totals) / (sizes.sum(0) - sizes)), dtype=np.float64)
@@ -88,6 +87,16 @@ def resample(
             seen=f"{value:g}", next_step="use an interval that doesn't need spread: wilson, betting, cluster_bound",
         )  # fmt: skip
     return Resampled(value, replicates, counts[defined], left, totals, sizes, of, int((~defined).sum()))
+
+
+def _draw(num: int, num_resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """How often each of ``num`` clusters is in each resample, (B, C); rows sum to C."""
+    if num_resamples < FEWEST_RESAMPLES:
+        raise MeasurementUndefined(
+            "too few resamples for a tail", seen=str(num_resamples), allowed=f"{FEWEST_RESAMPLES} or more"
+        )
+    cells = generator.integers(0, num, (num_resamples, num)) + num * np.arange(num_resamples)[:, None]
+    return np.bincount(cells.ravel(), minlength=num_resamples * num).reshape(num_resamples, num).astype(np.int64)
 
 
 def percentile(drawn: Resampled, level: float = 0.95) -> Interval:
@@ -129,6 +138,8 @@ def studentised(drawn: Resampled, level: float = 0.95) -> Interval:
     if not np.isfinite(left).all():
         raise MeasurementUndefined("the metric is undefined when one cluster is left out", next_step="percentile()")
     error = math.sqrt((num - 1) / num * float(((left - left.mean()) ** 2).sum()))
+    if error <= 1e-12 * max(1.0, abs(drawn.value)):
+        raise MeasurementUndefined("leaving out any one cluster changes nothing", next_step="percentile()")
     errors = replicate_errors(drawn)
     usable = np.isfinite(errors) & (errors > 1e-9 * error)
     _check_defined(usable, "the standard error is undefined or 0")
@@ -157,6 +168,8 @@ def _errors(drawn: Resampled, counts: NDArray[np.int64]) -> Floats:
 
 def _quantiles(values: Floats, low: float, high: float) -> Interval:
     found = np.quantile(values, [low, high])
+    if found[0] >= found[1]:
+        raise MeasurementUndefined("both limits fall on one value, so the resamples show no uncertainty")
     return Interval(float(found[0]), float(found[1]))
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.clustered import Clusters
 from trialist.measurement.interval import Interval, t_quantile
@@ -42,6 +44,8 @@ def cr2(clusters: Clusters, level: float = 0.95) -> Robust:
     num = len(clusters.means)
     if num < 2:
         raise MeasurementUndefined("CR2 needs at least two clusters", seen=f"{num} cluster", allowed="2 or more")
+    if not (np.isfinite(clusters.means).all() and np.isfinite(clusters.sizes).all() and (clusters.sizes > 0).all()):
+        raise MeasurementUndefined("cluster means must be finite, sizes finite and above 0")
     share = clusters.sizes / clusters.sizes.sum()
     rest = (clusters.sizes.sum() - clusters.sizes) / clusters.sizes.sum()
     value = float(share @ clusters.means)

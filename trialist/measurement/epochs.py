@@ -9,9 +9,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from trialist.errors import MeasurementUndefined
+
+MOST_EPOCHS = 1e6
 
 
 @dataclass(frozen=True)
@@ -51,24 +53,22 @@ def components(values: ArrayLike, item: ArrayLike) -> Components:
 
     with m the row mean; Searle, Casella & McCulloch 1992, section 3.6. Assumes items drawn independently and answers
     independent given the item; the SE needs neither equal K_i nor equal variances. Miller 2024, arXiv 2411.00640,
-    section 3.1. Raises MeasurementUndefined for fewer than two items, no item with two answers, no spread at all.
+    section 3.1. Raises MeasurementUndefined for fewer than two items, no item with two answers, equal item means.
     """
-    x = np.asarray(values, dtype=np.float64)
-    codes = np.unique(np.asarray(item), return_inverse=True)[1].ravel()
-    if x.ndim != 1 or x.shape != codes.shape or not np.isfinite(x).all():
-        raise MeasurementUndefined(
-            "scores must be finite and have items", seen=f"{x.shape} scores, {codes.shape} items"
-        )
+    x, codes = _rows(values, item)
     num_rows, num_items = len(x), int(codes.max(initial=-1)) + 1
     if num_items < 2 or num_rows == num_items:
         raise MeasurementUndefined(
             "variance components need two items, and one of them with two answers",
             seen=f"{num_items} items, {num_rows} answers", next_step="answer items at least twice",
         )  # fmt: skip
-    if np.ptp(x) <= 1e-12 * max(1.0, float(np.abs(x).max())):
-        raise MeasurementUndefined("all scores are equal, so there is no variance to divide", seen=f"{x[0]:g}")
     k = np.bincount(codes).astype(np.float64)
     means = np.bincount(codes, weights=x) / k
+    if np.ptp(means) <= 1e-12 * max(1.0, float(np.abs(x).max())):
+        raise MeasurementUndefined(
+            "all item means are equal, so the error over items can't be estimated",
+            seen=f"{num_items} items at {means[0]:g}", next_step="score more items",
+        )  # fmt: skip
     within = float(((x - means[codes]) ** 2).sum()) / (num_rows - num_items)
     between_square = float((k * (means - x.mean()) ** 2).sum()) / (num_items - 1)
     effective = (num_rows - float((k**2).sum()) / num_rows) / (num_items - 1)
@@ -93,8 +93,8 @@ def best_num_epochs(between: float, within: float, *, cost_item: float, cost_epo
     The budget buys n = budget / (cost_item + K cost_epoch) items, so (between + within / K) / n is smallest
     at K* = sqrt(cost_item within / (cost_epoch between)); the better whole neighbour is taken, at least 1. Where items
     are free the answer is 1. Cochran 1977, Sampling Techniques, section 10.6.
-    Raises MeasurementUndefined for negative or infinite numbers, cost_epoch = 0, and between = 0 with items that cost
-    and answers that vary: then K* is infinite, one item would do.
+    Raises MeasurementUndefined for negative or infinite numbers, cost_epoch = 0, and a K* above a million, as with
+    between = 0: one item would do.
     """
     numbers = {"between": between, "within": within, "cost_item": cost_item, "cost_epoch": cost_epoch}
     if not all(math.isfinite(x) and x >= 0 for x in numbers.values()) or cost_epoch == 0:
@@ -111,6 +111,18 @@ def best_num_epochs(between: float, within: float, *, cost_item: float, cost_epo
         return (between + within / num_epochs) * (cost_item + num_epochs * cost_epoch)
 
     optimum = math.sqrt(cost_item * within / (cost_epoch * between)) if between > 0 else 1.0
+    if optimum > MOST_EPOCHS:
+        raise MeasurementUndefined("the best number of answers is out of reach", seen=f"{optimum:.3g}")
     below = max(1, math.floor(optimum))
     best = min((below, below + 1), key=variance)
     return EpochPlan(best, optimum, variance(1) / variance(best) if variance(best) > 0 else 1.0)
+
+
+def _rows(values: ArrayLike, item: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    x = np.asarray(values, dtype=np.float64)
+    codes = np.unique(np.asarray(item), return_inverse=True)[1].ravel().astype(np.int64)
+    if x.ndim != 1 or x.shape != codes.shape or not np.isfinite(x).all():
+        raise MeasurementUndefined(
+            "scores must be finite and have items", seen=f"{x.shape} scores, {codes.shape} items"
+        )
+    return x, codes

@@ -16,7 +16,7 @@ from scipy.special import gammaln
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.interval import Interval, check_share
 
-SLACK = 1e-9
+SLACK = 1e-8
 """Relative rounding of a tail probability; a total whose tail equals alpha up to this isn't rejected."""
 
 
@@ -77,7 +77,6 @@ def lower_tail(k: int, n: int, total: int, num_bank: int) -> float:
         return 0.0
     if k >= min(n, total):
         return 1.0
-    # The shorter tail has fewer terms and no cancellation.
     x = np.arange(first, k + 1, dtype=np.float64)
     logs = (
         _log_choose(total, x)

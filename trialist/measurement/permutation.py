@@ -51,8 +51,7 @@ def sign_flip(
     """
     groups = aggregate(differences, cluster)
     totals = groups.means * groups.sizes
-    scale = float(np.abs(totals).max())
-    totals = totals[np.abs(totals) > 1e-12 * scale]
+    totals = totals[np.abs(totals) > 1e-12 * float(np.abs(totals).max())]
     num = len(totals)
     if num == 0:
         return SignFlip(1.0, 1.0, 1, True)
@@ -67,12 +66,10 @@ def sign_flip(
         return SignFlip(hits / 2**num, fewest, 2**num, True)
     if num_patterns < 1:
         raise MeasurementUndefined("a random test needs patterns", seen=str(num_patterns), allowed="1 or more")
-    hits, left = 0, num_patterns
-    while left > 0:
-        rows = min(left, max(1, BLOCK // num))
-        patterns = 1.0 - 2.0 * generator.integers(0, 2, (rows, num))
+    hits, block = 0, max(1, BLOCK // num)
+    for done in range(0, num_patterns, block):
+        patterns = 1.0 - 2.0 * generator.integers(0, 2, (min(block, num_patterns - done), num))
         hits += int((_statistic(patterns @ (side * totals), alternative) >= limit).sum())
-        left -= rows
     return SignFlip((hits + 1) / (num_patterns + 1), max(fewest, 1 / (num_patterns + 1)), num_patterns, False)
 
 
