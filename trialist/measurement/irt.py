@@ -38,6 +38,7 @@ PRIOR_INTERCEPT = 3.0
 NUM_NODES = 121
 REACH = 5.0
 """Nodes from -REACH to REACH, spacing .083 by default."""
+NUM_HALVINGS = 30
 FAR = 1e-14
 """Nodes whose posterior weight, summed over models, is below this are left out of an M step."""
 
@@ -194,14 +195,12 @@ def _step_2pl(a: Floats, d: Floats, counts: _Counts) -> tuple[Floats, Floats]:
     det = haa * hdd - had**2
     step_a, step_d = (hdd * grad_a - had * grad_d) / det, (haa * grad_d - had * grad_a) / det
     before, length = _expected_objective(a, d, counts), np.ones_like(a)
-    for _ in range(30):
+    for _ in range(NUM_HALVINGS):
         worse = _expected_objective(a + length * step_a, d + length * step_d, counts) < before - 1e-12
         if not worse.any():
-            break
+            return a + length * step_a, d + length * step_d
         length = np.where(worse, length / 2, length)
-    else:
-        length = np.where(worse, 0.0, length)
-    return a + length * step_a, d + length * step_d
+    return a, d  # no item's step helps any more
 
 
 def _step_1pl(a: Floats, d: Floats, counts: _Counts) -> tuple[Floats, Floats]:

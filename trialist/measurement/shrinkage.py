@@ -84,16 +84,10 @@ def shrink_table(values: ArrayLike, standard_errors: ArrayLike, *, level: float 
     y = np.asarray(values, dtype=np.float64)
     if y.ndim != 2:
         raise MeasurementUndefined("shrink_table takes models x benchmarks", seen=f"shape {y.shape}", allowed="(M, K)")
-    model, bench = (np.arange(size) for size in y.shape)
-    rows, columns = np.indices(y.shape)
-    design = np.concatenate(
-        [
-            np.ones((y.size, 1)),
-            (rows.reshape(-1, 1) == model[1:]).astype(np.float64),
-            (columns.reshape(-1, 1) == bench[1:]).astype(np.float64),
-        ],
-        axis=1,
-    )
+    models, benchmarks = y.shape
+    model_columns = np.repeat(np.eye(models)[:, 1:], benchmarks, axis=0)
+    benchmark_columns = np.tile(np.eye(benchmarks)[:, 1:], (models, 1))
+    design = np.concatenate([np.ones((y.size, 1)), model_columns, benchmark_columns], axis=1)
     return _shrink(y, standard_errors, design, level)
 
 
@@ -131,9 +125,9 @@ def _shrink(y: Floats, standard_errors: ArrayLike, design: Floats, level: float)
 def restricted_log_likelihood(variance: Floats, values: Floats, variances: Floats, design: Floats) -> Floats:
     """REML at each A of ``variance`` (g,), up to a constant, with W = diag(1 / (V_i + A)):
     -1/2 (sum log(V_i + A) + log det X'WX + sum w_i (y_i - x_i' beta_A)^2)."""
-    w = 1 / (variances + np.asarray(variance)[:, None])
-    gram = np.einsum("ij,gi,ik->gjk", design, w, design, optimize=True)
-    beta = np.linalg.solve(gram, ((w * values) @ design)[:, :, None])[:, :, 0]
+    w = 1 / (variances + variance[:, None])
+    gram: Floats = np.einsum("ij,gi,ik->gjk", design, w, design, optimize=True)
+    beta: Floats = np.linalg.solve(gram, ((w * values) @ design)[:, :, None])[:, :, 0]
     squares = (w * (values - beta @ design.T) ** 2).sum(axis=1)
     return -0.5 * (np.linalg.slogdet(gram)[1] - np.log(w).sum(axis=1) + squares)
 
@@ -142,10 +136,10 @@ def _reml(values: Floats, variances: Floats, design: Floats) -> float:
     """The A >= 0 with the largest restricted likelihood: best of a grid, then finer grids around it. It may be 0."""
     residual = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
     top = 10 * float((residual**2).sum()) / (len(values) - design.shape[1]) + float(variances.max())
-    grid = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, NUM_GRID) * top])
+    grid: Floats = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, NUM_GRID) * top])
     for _ in range(NUM_ZOOMS):
         best = int(np.argmax(restricted_log_likelihood(grid, values, variances, design)))
-        low, high = grid[max(0, best - 1)], grid[min(len(grid) - 1, best + 1)]
+        low, high = float(grid[max(0, best - 1)]), float(grid[min(len(grid) - 1, best + 1)])
         grid = np.linspace(low, high, NUM_GRID + 1)
     return float(grid[int(np.argmax(restricted_log_likelihood(grid, values, variances, design)))])
 
