@@ -42,16 +42,16 @@ def test_recovers_parameters_and_never_lowers_the_objective(kind: Kind) -> None:
 
 def test_the_fit_is_a_maximum_of_the_marginal_posterior() -> None:
     """The objective by adaptive integration, model by model, and its derivatives at the fit."""
-    _, _, _, y = draw(np.random.default_rng(1), 12, 4)
+    _, _, _, y = draw(np.random.default_rng(1), 8, 3)
     y[0, 1] = y[3, 2] = np.nan
     y[5, 0] = 0.3
     found = fit(y, tolerance=1e-14, num_steps=4000)
 
     def objective(parameters: np.ndarray) -> float:
-        a, d = parameters[:4], parameters[4:]
+        a, d = parameters[:3], parameters[3:]
         total = stats.norm.logpdf(a, 1, PRIOR_DISCRIMINATION) + stats.norm.logpdf(d, 0, PRIOR_INTERCEPT)
         constant = stats.norm.logpdf(0, 0, PRIOR_DISCRIMINATION) + stats.norm.logpdf(0, 0, PRIOR_INTERCEPT)
-        value = float(total.sum() - 4 * constant)
+        value = float(total.sum() - 3 * constant)
         for row in y:
             seen = ~np.isnan(row)
 

@@ -14,7 +14,7 @@ from trialist.measurement.adjust import holm
 from trialist.measurement.proportions import clopper_pearson
 from trialist.measurement.ranks import Ranks, guaranteed_rank_intervals, rank_intervals
 
-REPETITIONS = 250
+REPETITIONS = 120
 
 
 def draw(generator: np.random.Generator, rates: list[float], num: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +43,7 @@ def test_coverage_with_ties(rates: list[float], num: int, size: int) -> None:
     sharp = sure = bold = 0
     for _ in range(REPETITIONS):
         x, cluster = draw(generator, rates, num, size)
-        one = rank_intervals(x, cluster, generator, num_draws=300)
+        one = rank_intervals(x, cluster, generator, num_draws=200)
         sharp += holds(one, rates)
         sure += holds(guaranteed_rank_intervals(x, cluster), rates)
         assert int(np.argmax(one.means)) in one.best
@@ -58,14 +58,14 @@ def test_rows_as_units_and_unadjusted_pairs_fail() -> None:
     generator = np.random.default_rng(1)
     rates = [0.5] * 5
     rows = pairs = 0
-    for _ in range(150):
+    for _ in range(60):
         x, _ = draw(generator, rates, 20, 12)
-        rows += holds(rank_intervals(x, np.arange(len(x)), generator, num_draws=300), rates)
+        rows += holds(rank_intervals(x, np.arange(len(x)), generator, num_draws=200), rates)
         means = x.reshape(20, 12, 5).mean(axis=1)
         p = [stats.ttest_rel(means[:, j], means[:, k]).pvalue for j in range(5) for k in range(j)]
         pairs += min(p) > 0.05
-    assert clopper_pearson(rows, 150, 0.999).high < 0.95
-    assert clopper_pearson(pairs, 150, 0.999).high < 0.95
+    assert clopper_pearson(rows, 60, 0.999).high < 0.95
+    assert clopper_pearson(pairs, 60, 0.999).high < 0.95
 
 
 def test_separates_what_is_far_apart() -> None:
@@ -114,14 +114,14 @@ def test_betting_test_keeps_its_level_on_the_worst_skew() -> None:
     """Two equal models, one loses all at once and rarely: t tests and sign tests reject far too often."""
     generator = np.random.default_rng(6)
     wrong = wrong_sign = 0
-    for _ in range(600):
+    for _ in range(300):
         lost = generator.random(40) < 0.05
         x = np.stack([np.where(lost, 0.0, 0.55), np.where(lost, 0.95, 0.5)], axis=1)
         wrong += bool(guaranteed_rank_intervals(x, np.arange(40)).better.any())
         wins, losses = int((~lost).sum()), int(lost.sum())
         wrong_sign += stats.binomtest(wins, wins + losses, alternative="greater").pvalue <= 0.025
-    assert clopper_pearson(wrong, 600, 0.999).low <= 0.05
-    assert wrong_sign / 600 > 0.9
+    assert clopper_pearson(wrong, 300, 0.999).low <= 0.05
+    assert wrong_sign / 300 > 0.9
 
 
 @settings(max_examples=40)

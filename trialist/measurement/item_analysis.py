@@ -6,13 +6,13 @@ changes the estimand after the data.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.adjust import holm
@@ -102,7 +102,7 @@ def rank_sum_p(ranks: NDArray[np.int64], num: int) -> float:
     if num <= MAX_EXACT:
         return float(_subset_sums(num, k)[: w + 1].sum())
     mean, variance = k * (num + 1) / 2, k * (num - k) * (num + 1) / 12
-    return float(ndtr((w + 0.5 - mean) / np.sqrt(variance)))
+    return math.erfc((mean - w - 0.5) / math.sqrt(2 * variance)) / 2
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtrc
+from scipy.special import bdtr
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.adjust import holm
@@ -133,8 +133,7 @@ def guaranteed_rank_intervals(
     for j in range(models):
         nets = x[:, [j]] - x
         if binary:
-            wins, losses = (nets > 0).sum(axis=0), (nets < 0).sum(axis=0)
-            p[j] = np.where(wins > 0, bdtrc(np.maximum(wins - 1, 0), np.maximum(wins + losses, 1), 0.5), 1.0)
+            p[j] = [_sign_test(int((net > 0).sum()), int((net < 0).sum())) for net in nets.T]
         else:
             p[j] = _betting_p_values(_cluster_sums(nets, codes) / (sizes.max() * (bounds[1] - bounds[0])))
     others = ~np.eye(models, dtype=np.bool_)
@@ -142,6 +141,11 @@ def guaranteed_rank_intervals(
     better[others] = holm(p[others]) <= alpha
     name = "exact sign tests" if binary else "betting tests over clusters"
     return _ranks(x, better, level, len(sizes), f"Holm over {name}, finite-sample valid")
+
+
+def _sign_test(wins: int, losses: int) -> float:
+    """P(Bin(wins + losses, 1/2) >= wins) = P(Bin <= losses)."""
+    return float(bdtr(losses, wins + losses, 0.5)) if wins else 1.0
 
 
 def _betting_p_values(increments: Floats) -> Floats:

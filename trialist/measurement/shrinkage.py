@@ -127,7 +127,7 @@ def restricted_log_likelihood(variance: Floats, values: Floats, variances: Float
     -1/2 (sum log(V_i + A) + log det X'WX + sum w_i (y_i - x_i' beta_A)^2)."""
     w = 1 / (variances + variance[:, None])
     gram: Floats = np.einsum("ij,gi,ik->gjk", design, w, design, optimize=True)
-    beta: Floats = np.linalg.solve(gram, ((w * values) @ design)[:, :, None])[:, :, 0]
+    beta = np.asarray(np.linalg.solve(gram, ((w * values) @ design)[:, :, None])[:, :, 0], dtype=np.float64)
     squares = (w * (values - beta @ design.T) ** 2).sum(axis=1)
     return -0.5 * (np.linalg.slogdet(gram)[1] - np.log(w).sum(axis=1) + squares)
 
