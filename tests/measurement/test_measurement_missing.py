@@ -114,7 +114,7 @@ def test_sign_flips_are_all_flips(net: list[int]) -> None:
 
 def test_single_items_are_mcnemar() -> None:
     first, second = ["timeout"] * 9 + [""] * 31, [""] * 8 + ["refusal"] * 3 + [""] * 29
-    found = compare_missingness(first, second, np.arange(40))
+    found = compare_missingness(first, second, cluster=np.arange(40))
     assert found.p_value == pytest.approx(stats.binomtest(2, 10).pvalue)
     assert found.counts == {"": (31, 37), "timeout": (9, 0), "refusal": (0, 3)}
     assert found.difference == pytest.approx(6 / 40)
@@ -131,7 +131,7 @@ def test_clusters_count_and_answers_do_not() -> None:
             ["error" if bad else "" for bad in (generator.random(15) < 0.3)[cluster] & (generator.random(120) < 0.9)]
             for _ in range(2)
         ]
-        ours += compare_missingness(arms[0], arms[1], cluster).p_value <= 0.05
+        ours += compare_missingness(arms[0], arms[1], cluster=cluster).p_value <= 0.05
         rows += compare_missingness(arms[0], arms[1]).p_value <= 0.05
     assert clopper_pearson(ours, 300, 0.999).low <= 0.05
     assert clopper_pearson(rows, 300, 0.999).low > 0.2
@@ -140,7 +140,7 @@ def test_clusters_count_and_answers_do_not() -> None:
 def test_reasons_differ_where_numbers_do_not() -> None:
     first, second = ["refusal"] * 10 + [""] * 40, ["timeout"] * 10 + [""] * 40
     assert compare_missingness(first, second).p_value < 1e-4
-    assert compare_missingness(first, second, np.arange(50)).p_value == 1
+    assert compare_missingness(first, second, cluster=np.arange(50)).p_value == 1
     none = compare_missingness([""] * 5, [""] * 5)
     assert (none.p_value, none.difference) == (1.0, 0.0)
 
@@ -167,7 +167,7 @@ def test_tipping_point_is_the_first_of_a_plain_scan(k: int, n: int, missing: int
         return bound_of(bad) < threshold if side == "below" else bound_of(bad) > threshold
 
     want = next((bad for bad in range(missing + 1) if not holds(bad)), None)
-    found = tipping_point(bound_of, threshold, side, missing)
+    found = tipping_point(bound_of, threshold, side=side, num_missing=missing)
     assert (found.num_bad if found else None) == want
     if found:
         assert found.bound == bound_of(found.num_bad)
@@ -181,7 +181,7 @@ def test_tipping_point_looks_at_few_numbers() -> None:
         calls.append(bad)
         return upper_mean(np.repeat([0.0, 1.0], [2000 - bad, bad]))
 
-    found = tipping_point(bound_of, 0.05, "below", 500)
+    found = tipping_point(bound_of, 0.05, side="below", num_missing=500)
     assert found is not None
     assert bound_of(found.num_bad - 1) < 0.05 <= found.bound
     assert len(calls) < 15
@@ -189,25 +189,25 @@ def test_tipping_point_looks_at_few_numbers() -> None:
 
 def test_bounds_that_turn_or_are_undefined_are_refused() -> None:
     with pytest.raises(MeasurementUndefined, match="one way"):
-        tipping_point(lambda bad: -float(bad), 5, "below", 10)
+        tipping_point(lambda bad: -float(bad), 5, side="below", num_missing=10)
     with pytest.raises(MeasurementUndefined, match="one way"):
-        tipping_point(lambda bad: 20.0 if bad == 5 else float(bad), 9.5, "below", 10)
+        tipping_point(lambda bad: 20.0 if bad == 5 else float(bad), 9.5, side="below", num_missing=10)
     for bound in (NAN, float("inf")):
         with pytest.raises(MeasurementUndefined, match="finite"):
-            tipping_point(lambda bad, bound=bound: bound, 0.5, "below", 3)
+            tipping_point(lambda bad, bound=bound: bound, 0.5, side="below", num_missing=3)
     with pytest.raises(MeasurementUndefined):
-        tipping_point(float, 0.5, "below", -1)
+        tipping_point(float, 0.5, side="below", num_missing=-1)
     with pytest.raises(MeasurementUndefined):
-        tipping_point(float, NAN, "below", 1)
+        tipping_point(float, NAN, side="below", num_missing=1)
     with pytest.raises(MeasurementUndefined):
-        tipping_point(float, 0.5, "left", 1)  # type: ignore[arg-type]
+        tipping_point(float, 0.5, side="left", num_missing=1)  # type: ignore[arg-type]
 
 
 def test_grid_agrees_with_the_points() -> None:
     def bound_of(first: int, second: int) -> float:
         return upper_bound(3 + first, 100) - lower_bound(2 + 9 - second, 100)
 
-    grid = tipping_grid(bound_of, 0.12, "below", (12, 9), num_steps=4)
+    grid = tipping_grid(bound_of, 0.12, side="below", num_missing=(12, 9), num_steps=4)
     assert grid.num_bad_first.tolist() == [0, 4, 8, 12]
     assert grid.num_bad_second.tolist() == [0, 3, 6, 9]
     assert (np.diff(grid.bounds, axis=0) > 0).all()
@@ -215,13 +215,13 @@ def test_grid_agrees_with_the_points() -> None:
     assert (grid.holds == (grid.bounds < 0.12)).all()
     assert grid.holds.any()
     assert not grid.holds.all()
-    row = tipping_point(lambda bad: bound_of(0, bad), 0.12, "below", 9)
+    row = tipping_point(lambda bad: bound_of(0, bad), 0.12, side="below", num_missing=9)
     assert grid.holds[0].tolist() == [row is None or int(n) < row.num_bad for n in grid.num_bad_second]
-    assert tipping_grid(bound_of, 0.12, "above", (0, 1)).bounds.shape == (1, 2)
+    assert tipping_grid(bound_of, 0.12, side="above", num_missing=(0, 1)).bounds.shape == (1, 2)
     with pytest.raises(MeasurementUndefined):
-        tipping_grid(bound_of, 0.12, "below", (-1, 1))
+        tipping_grid(bound_of, 0.12, side="below", num_missing=(-1, 1))
     with pytest.raises(MeasurementUndefined):
-        tipping_grid(lambda a, b: NAN, 0.12, "below", (1, 1))
+        tipping_grid(lambda a, b: NAN, 0.12, side="below", num_missing=(1, 1))
 
 
 @pytest.mark.parametrize("values", [[], [2.0], [float("inf")], [[0.0]]])
@@ -238,7 +238,7 @@ def test_other_refusals() -> None:
     with pytest.raises(MeasurementUndefined):
         compare_missingness([], [""])
     with pytest.raises(MeasurementUndefined):
-        compare_missingness(["", ""], [""], np.arange(2))
+        compare_missingness(["", ""], [""], cluster=np.arange(2))
     with pytest.raises(MeasurementUndefined, match="too many"):
         fisher_exact(np.full((2, 4), 60))
     for table in ([[1.5, 2], [1, 1]], [[1, 2]], [[-1, 2], [1, 1]], [[0, 0], [0, 0]]):

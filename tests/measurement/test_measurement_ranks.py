@@ -43,7 +43,7 @@ def test_coverage_with_ties(rates: list[float], num: int, size: int) -> None:
     sharp = sure = bold = 0
     for _ in range(REPETITIONS):
         x, cluster = draw(generator, rates, num, size)
-        one = rank_intervals(x, cluster, generator, num_draws=200)
+        one = rank_intervals(x, cluster, generator=generator, num_draws=200)
         sharp += holds(one, rates)
         sure += holds(guaranteed_rank_intervals(x, cluster), rates)
         assert int(np.argmax(one.means)) in one.best
@@ -60,7 +60,7 @@ def test_rows_as_units_and_unadjusted_pairs_fail() -> None:
     rows = pairs = 0
     for _ in range(60):
         x, _ = draw(generator, rates, 20, 12)
-        rows += holds(rank_intervals(x, np.arange(len(x)), generator, num_draws=200), rates)
+        rows += holds(rank_intervals(x, np.arange(len(x)), generator=generator, num_draws=200), rates)
         means = x.reshape(20, 12, 5).mean(axis=1)
         p = [stats.ttest_rel(means[:, j], means[:, k]).pvalue for j in range(5) for k in range(j)]
         pairs += min(p) > 0.05
@@ -71,7 +71,7 @@ def test_rows_as_units_and_unadjusted_pairs_fail() -> None:
 def test_separates_what_is_far_apart() -> None:
     generator = np.random.default_rng(3)
     x, cluster = draw(generator, [0.9, 0.3, 0.6, 0.3], 150, 2)
-    sharp = rank_intervals(x, cluster, generator)
+    sharp = rank_intervals(x, cluster, generator=generator)
     assert sharp.best.tolist() == [0]
     assert sharp.separated
     assert sharp.lowest.tolist() == [1, 3, 2, 3]
@@ -91,7 +91,7 @@ def test_two_models_are_the_sign_flip_t_test() -> None:
     flips = np.abs(stats.ttest_1samp(signs * r, 0, axis=1).statistic)
     observed = stats.ttest_rel(x[:, 0], x[:, 1]).statistic
     for level in (0.5, 0.9, 0.999):
-        found = rank_intervals(x, np.arange(12), generator, level=level, num_draws=4000)
+        found = rank_intervals(x, np.arange(12), generator=generator, level=level, num_draws=4000)
         assert found.better[0, 1] == (observed > np.quantile(flips, level)), level
         assert not found.better[1, 0]
 
@@ -132,7 +132,7 @@ def test_betting_test_keeps_its_level_on_the_worst_skew() -> None:
 def test_rank_intervals_are_coherent(x: np.ndarray, seed: int) -> None:
     cluster = np.arange(len(x)) % 6
     sure = guaranteed_rank_intervals(x, cluster)
-    for ranks in (rank_intervals(x, cluster, np.random.default_rng(seed), num_draws=100), sure):
+    for ranks in (rank_intervals(x, cluster, generator=np.random.default_rng(seed), num_draws=100), sure):
         assert (ranks.lowest >= 1).all()
         assert (ranks.lowest <= ranks.highest).all()
         assert (ranks.highest <= x.shape[1]).all()
@@ -148,19 +148,19 @@ def test_rank_intervals_are_coherent(x: np.ndarray, seed: int) -> None:
 def test_constant_differences() -> None:
     """One model right on all items, one on none: no t, an exact argument instead. Equal models are never ordered."""
     x = np.stack([np.ones(20), np.zeros(20), np.ones(20)], axis=1)
-    found = rank_intervals(x, np.arange(20), np.random.default_rng(0))
+    found = rank_intervals(x, np.arange(20), generator=np.random.default_rng(0))
     assert found.lowest.tolist() == [1, 3, 1]
     assert found.best.tolist() == [0, 2]
-    assert not rank_intervals(x[:6], np.arange(6), np.random.default_rng(0)).better.any()
-    tiny = rank_intervals(x * 0.01, np.arange(20), np.random.default_rng(0))
+    assert not rank_intervals(x[:6], np.arange(6), generator=np.random.default_rng(0)).better.any()
+    tiny = rank_intervals(x * 0.01, np.arange(20), generator=np.random.default_rng(0))
     assert not tiny.better.any()  # a rare large loss would be unseen
-    assert not rank_intervals(np.ones((9, 3)), np.arange(9), np.random.default_rng(0)).better.any()
+    assert not rank_intervals(np.ones((9, 3)), np.arange(9), generator=np.random.default_rng(0)).better.any()
 
 
 def test_five_clusters_show_nothing_at_95_percent() -> None:
     """The smallest two-sided p of a sign-flip test over five clusters is 1/16."""
     x = np.stack([np.linspace(0.8, 1, 5), np.linspace(0, 0.1, 5)], axis=1)
-    assert not rank_intervals(x, np.arange(5), np.random.default_rng(0)).better.any()
+    assert not rank_intervals(x, np.arange(5), generator=np.random.default_rng(0)).better.any()
 
 
 @pytest.mark.data
@@ -171,7 +171,7 @@ def test_a_published_table_has_no_first_place() -> None:
     table = pl.read_csv(data_path("response_matrices/langchain_data_tool_use_FULL.csv")).to_numpy()
     x = table.astype(float)
     assert x.mean(axis=0).max() == 1
-    found = rank_intervals(x, np.arange(20), np.random.default_rng(0))
+    found = rank_intervals(x, np.arange(20), generator=np.random.default_rng(0))
     assert 1 < len(found.best) < 9
     assert set(found.best) <= set(guaranteed_rank_intervals(x, np.arange(20)).best)
 
@@ -190,7 +190,7 @@ def test_a_published_table_has_no_first_place() -> None:
 )
 def test_refusals(values: np.ndarray, cluster: np.ndarray) -> None:
     with pytest.raises(MeasurementUndefined):
-        rank_intervals(values, cluster, np.random.default_rng(0))
+        rank_intervals(values, cluster, generator=np.random.default_rng(0))
     with pytest.raises(MeasurementUndefined):
         guaranteed_rank_intervals(values, cluster)
 
@@ -198,9 +198,9 @@ def test_refusals(values: np.ndarray, cluster: np.ndarray) -> None:
 def test_few_clusters_and_draws_are_refused() -> None:
     x = np.random.default_rng(0).random((12, 3))
     with pytest.raises(MeasurementUndefined, match="clusters"):
-        rank_intervals(x, np.arange(12) % 4, np.random.default_rng(0))
+        rank_intervals(x, np.arange(12) % 4, generator=np.random.default_rng(0))
     with pytest.raises(MeasurementUndefined, match="draws"):
-        rank_intervals(x, np.arange(12), np.random.default_rng(0), num_draws=50)
+        rank_intervals(x, np.arange(12), generator=np.random.default_rng(0), num_draws=50)
     with pytest.raises(MeasurementUndefined):
-        rank_intervals(x, np.arange(12), np.random.default_rng(0), level=1.0)
+        rank_intervals(x, np.arange(12), generator=np.random.default_rng(0), level=1.0)
     assert not guaranteed_rank_intervals(x, np.zeros(12)).better.any()

@@ -42,7 +42,7 @@ def test_variance_is_the_best_of_a_plain_search(pairs: list[tuple[float, float]]
         return float(stats.multivariate_normal.logpdf(contrasts @ y, cov=cov))
 
     def reml(a: float) -> float:
-        return float(restricted_log_likelihood(np.array([a]), y, errors**2, x)[0])
+        return float(restricted_log_likelihood(np.array([a]), y, variances=errors**2, design=x)[0])
 
     shift = plain(1.0) - reml(1.0)
     at = plain(found.variance)

@@ -101,7 +101,9 @@ class Missingness:
     method: str
 
 
-def compare_missingness(first: Sequence[str], second: Sequence[str], cluster: ArrayLike | None = None) -> Missingness:
+def compare_missingness(
+    first: Sequence[str], second: Sequence[str], *, cluster: ArrayLike | None = None
+) -> Missingness:
     """Whether two arms miss answers differently. Each of ``first`` (n,) and ``second`` (m,) is the reason why an answer
     is missing, '' where it exists.
 
@@ -185,7 +187,7 @@ class TippingPoint:
 
 
 def tipping_point(
-    bound_of: Callable[[int], float], threshold: float, side: Side, num_missing: int
+    bound_of: Callable[[int], float], threshold: float, *, side: Side, num_missing: int
 ) -> TippingPoint | None:
     """The smallest number of missing answers that have to be bad for a claim to be lost; None where none can.
 
@@ -239,9 +241,9 @@ class TippingGrid:
 def tipping_grid(
     bound_of: Callable[[int, int], float],
     threshold: float,
+    *,
     side: Side,
     num_missing: tuple[int, int],
-    *,
     num_steps: int = 6,
 ) -> TippingGrid:
     """The bound of a claim with 0 to all of each arm's missing answers bad, in at most ``num_steps`` even steps an arm.

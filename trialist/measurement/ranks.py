@@ -65,8 +65,8 @@ class Ranks:
 def rank_intervals(
     values: ArrayLike,
     cluster: ArrayLike,
-    generator: np.random.Generator,
     *,
+    generator: np.random.Generator,
     level: float = 0.95,
     bounds: tuple[float, float] = (0.0, 1.0),
     num_draws: int = 2000,

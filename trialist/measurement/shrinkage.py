@@ -122,7 +122,7 @@ def _shrink(y: Floats, standard_errors: ArrayLike, design: Floats, level: float)
     return Shrunk(*columns, variance=a, num_effects=r, num_free=k - r, level=level)
 
 
-def restricted_log_likelihood(variance: Floats, values: Floats, variances: Floats, design: Floats) -> Floats:
+def restricted_log_likelihood(variance: Floats, values: Floats, *, variances: Floats, design: Floats) -> Floats:
     """REML at each A of ``variance`` (g,), up to a constant, with W = diag(1 / (V_i + A)):
     -1/2 (sum log(V_i + A) + log det X'WX + sum w_i (y_i - x_i' beta_A)^2)."""
     w = 1 / (variances + variance[:, None])
@@ -138,10 +138,10 @@ def _reml(values: Floats, variances: Floats, design: Floats) -> float:
     top = 10 * float((residual**2).sum()) / (len(values) - design.shape[1]) + float(variances.max())
     grid: Floats = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, NUM_GRID) * top])
     for _ in range(NUM_ZOOMS):
-        best = int(np.argmax(restricted_log_likelihood(grid, values, variances, design)))
+        best = int(np.argmax(restricted_log_likelihood(grid, values, variances=variances, design=design)))
         low, high = float(grid[max(0, best - 1)]), float(grid[min(len(grid) - 1, best + 1)])
         grid = np.linspace(low, high, NUM_GRID + 1)
-    return float(grid[int(np.argmax(restricted_log_likelihood(grid, values, variances, design)))])
+    return float(grid[int(np.argmax(restricted_log_likelihood(grid, values, variances=variances, design=design)))])
 
 
 def _check(values: Floats, errors: Floats, design: Floats) -> None:
