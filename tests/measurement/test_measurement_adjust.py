@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
+from test_documents import blocks
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.adjust import (
@@ -234,3 +236,9 @@ def test_other_refusals() -> None:
             e_benjamini_hochberg([1.0], alpha)
         with pytest.raises(MeasurementUndefined):
             log_e_of_p([0.5], alpha)
+
+
+def test_the_page_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("docs/measurement/many-outcomes.md", "python")
+    exec(code, {})  # noqa: S102 - our own page
+    assert capsys.readouterr().out.splitlines() == re.findall(r"^print.*  # (.*)$", code, re.MULTILINE)

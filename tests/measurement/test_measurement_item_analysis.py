@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import combinations
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from measurement_helpers import data_path
 from scipy import stats
 from scipy.special import expit
+from test_documents import blocks
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement import item_analysis
@@ -168,3 +170,9 @@ def test_no_interval_of_zero_width() -> None:
     assert np.isnan(found.low).all()
     with pytest.raises(MeasurementUndefined):
         analyse_items(y, alpha=0.0)
+
+
+def test_the_page_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("docs/measurement/items.md", "python")
+    exec(code, {})  # noqa: S102 - our own page
+    assert capsys.readouterr().out.splitlines() == re.findall(r"^print.*  # (.*)$", code, re.MULTILINE)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import combinations, product
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from test_documents import blocks
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.betting import upper_mean
@@ -244,3 +246,9 @@ def test_other_refusals() -> None:
     for table in ([[1.5, 2], [1, 1]], [[1, 2]], [[-1, 2], [1, 1]], [[0, 0], [0, 0]]):
         with pytest.raises(MeasurementUndefined):
             fisher_exact(table)
+
+
+def test_the_page_prints_what_it_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("docs/measurement/missing-answers.md", "python")
+    exec(code, {})  # noqa: S102 - our own page
+    assert capsys.readouterr().out.splitlines() == re.findall(r"^print.*  # (.*)$", code, re.MULTILINE)

@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.adjust import holm
@@ -119,9 +118,9 @@ def _subset_sums(scores: NDArray[np.int64], k: int) -> Floats:
 
 
 def _p_negative(item: Floats, rest: Floats) -> float:
-    # Doubled mid-ranks are whole numbers.
-    ranks = (2 * rankdata(np.round(rest, 12))).astype(np.int64)
-    return rank_sum_p(ranks, item > item.mean())
+    _, place, counts = np.unique(np.round(rest, 12), return_inverse=True, return_counts=True)
+    doubled_mid_ranks = 2 * np.cumsum(counts) - counts + 1
+    return rank_sum_p(doubled_mid_ranks[place], item > item.mean())
 
 
 def _correlations(x: Floats, rest: Floats, level: float) -> tuple[Floats, Floats, Floats]:
