@@ -13,9 +13,9 @@ from test_documents import blocks
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.betting import upper_mean
+from trialist.measurement.fisher import fisher_exact
 from trialist.measurement.missing import (
     compare_missingness,
-    fisher_exact,
     mean_bounds,
     mean_difference_bounds,
     sign_flip_p,

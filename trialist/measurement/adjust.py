@@ -149,7 +149,7 @@ def e_adjusted(log_e_values: ArrayLike) -> Floats:
 
 
 def merge_log_e(log_e_values: ArrayLike) -> float:
-    """log of the mean of e-values of one null: an e-value again, however they depend (Vovk & Wang 2021, section 3)."""
+    """log of the mean of e-values of one null: an e-value again, however they depend (Vovk & Wang 2021)."""
     log_e = _check_log_e(log_e_values)
     return float(logsumexp(log_e) - math.log(len(log_e)))
 
@@ -166,7 +166,7 @@ def log_e_of_p(p_values: ArrayLike, kappa: float | None = None) -> Floats:
     f(p) = (1 - p + p ln p) / (p (ln p)^2), which needs no choice. Valid for any p-value that was valid at the time it
     was read. It doesn't make a fixed-n p-value safe to watch, and kappa is fixed before the data: the best kappa in
     hindsight gives no e-value. Costs much: p = .001 becomes e = 21 (without kappa), not 1000.
-    Vovk & Wang 2021, Ann. Stat. 49, section 2.
+    Vovk & Wang 2021, Ann. Stat. 49.
     """
     p = check_p_values(p_values)
     with np.errstate(divide="ignore"):

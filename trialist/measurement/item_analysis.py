@@ -71,7 +71,7 @@ def analyse_items(
     - Dead: all models at one score. Duplicates: the same score from every model, where at least 3 models deviate.
 
     Raises MeasurementUndefined for fewer than 10 models or 3 items, missing cells, values outside ``bounds``, no item
-    that varies. Lord & Novick 1968, section 15.2; Mann & Whitney 1947.
+    that varies. Lord & Novick 1968, chapter 15; Mann & Whitney 1947.
     """
     x = _check(responses, bounds)
     check_share("alpha", alpha)

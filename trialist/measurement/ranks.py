@@ -2,7 +2,7 @@
 
 A table of means has a first place even if all models are equal. Here a model's rank is an interval: 1 + the number of
 models that are shown to be better, to M - the number shown to be worse (Mogstad, Romano, Shaikh & Wilhelm 2024,
-Rev. Econ. Stud. 91, section 3). All M (M - 1) one-sided hypotheses "theta_j <= theta_k" are tested at once. Where no
+Rev. Econ. Stud. 91). All M (M - 1) one-sided hypotheses "theta_j <= theta_k" are tested at once. Where no
 true one is rejected, every rank interval holds the model's true rank at the same time, ties included: a model may take
 any rank between 1 + #{better} and M - #{worse}, and the interval holds all of these.
 

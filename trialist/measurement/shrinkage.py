@@ -8,7 +8,7 @@ effects, and A is the variance of the interaction. A comes from the marginal lik
 
 What the intervals promise: they hold the level on average over the groups that the model describes, not for each group.
 A group far from the others is pulled too far, and its interval covers less often than the level; that is the price of
-the smaller mean squared error (Morris 1983, J. Am. Stat. Assoc. 78, section 1). So nothing here may carry a claim about
+the smaller mean squared error (Morris 1983, J. Am. Stat. Assoc. 78). So nothing here may carry a claim about
 one model or one benchmark.
 """
 
@@ -58,8 +58,9 @@ def shrink(values: ArrayLike, standard_errors: ArrayLike, *, level: float = 0.95
         v_i   = 2 / (k - r - 2) B_i^2 (V_bar + A) / (V_i + A),
 
     h_i the leverage of i in the weighted fit, r the number of effects (here 1), V_bar the mean of V_i weighted by
-    1 / (V_i + A). Morris 1983, section 5. We take A by REML; his moment iteration solves an equation close to it.
+    1 / (V_i + A). Morris 1983, for unequal V_i. We take A by REML; his moment iteration solves an equation close to it.
     The standard errors count as known: a share's own p (1 - p) / n is correlated with it and 0 at both ends.
+    Values and limits aren't cut to a range: shrink shares near 0 or 1 as logits.
 
     Raises MeasurementUndefined for fewer than 4 groups, values that aren't finite, standard errors that aren't above 0.
     """
