@@ -15,9 +15,10 @@ PURPOSES: tuple[Purpose, ...] = ("describe", "claim")
         (Design("binary", False, 40), "wilson-effective", "betting"),
         (Design("graded", True, 40), "t", "betting"),
         (Design("graded", False, 40), "cr2", "betting"),
-        (Design("graded", True, 40, skewness=1.5), "betting-interval", "betting"),
+        (Design("graded", True, 40, skewness=1.5), "bootstrap-t", "betting"),
         (Design("graded", True, 57, skewness=1.5), "t", "betting"),
-        (Design("graded", True, 40, skewness=1.5, finite=False), "t", None),
+        (Design("graded", True, 10, skewness=1.5), "betting-interval", "betting"),
+        (Design("graded", True, 10, skewness=1.5, finite=False), "t", None),
         (Design("graded", False, 40, crossed=True), "crossed", None),
         (Design("binary", True, 40, bank=Bank(400, 40)), "hypergeometric", "hypergeometric-bounds"),
         (Design("graded", True, 40, bank=Bank(400, 40)), "bank-t", "bank-betting"),
@@ -60,10 +61,11 @@ def test_values_without_bounds() -> None:
 
 def test_every_method_is_described_and_reached() -> None:
     designs = [
-        Design(kind, independent, 40, share_alike=alike, crossed=crossed, bank=bank)
+        Design(kind, independent, 40, share_alike=alike, skewness=skewness, crossed=crossed, bank=bank)
         for kind in DEFAULTS
         for independent in (True, False)
         for alike in (0.0, 1.0)
+        for skewness in (0.0, 3.0)
         for crossed in (True, False)
         for bank in (None, Bank(400, 40), Bank(40, 40, 4))
     ]

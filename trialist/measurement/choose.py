@@ -20,6 +20,7 @@ MethodName = Literal[
     "cr2",
     "jackknife",
     "crossed",
+    "bootstrap-t",
     "betting-interval",
     "hypergeometric",
     "bank-t",
@@ -84,10 +85,15 @@ METHODS: Mapping[MethodName, Method] = {
         "Cameron, Gelbach & Miller 2011",
         "two facets that cut across each other, such as items and training runs",
     ),
+    "bootstrap-t": Method(
+        "studentised cluster bootstrap",
+        "Davison & Hinkley 1997; Cameron, Gelbach & Miller 2008",
+        "graded values too skewed for a t interval",
+    ),
     "betting-interval": Method(
         "betting interval over clusters, finite-sample valid",
         "Waudby-Smith & Ramdas 2024",
-        "graded values too few, too alike or too skewed for a t interval",
+        "graded values too few or too alike for a t interval",
     ),
     "hypergeometric": Method(
         "exact interval for the share of a finite bank",
@@ -210,10 +216,12 @@ def _for_t(design: Design, method: MethodName, *, too_few: bool) -> Choice:
     skewed = n < PER_SQUARED_SKEW * design.skewness**2
     if not (too_few or skewed or design.share_alike > ALIKE):
         return Choice(method)
+    if skewed and n >= FEW_CLUSTERS and design.share_alike <= ALIKE:
+        return Choice("bootstrap-t")
     if design.finite:
         return Choice("betting-interval")
     if not too_few and design.share_alike <= ALIKE:
-        return Choice(method)  # skewed, but no bounded method exists: the shortfall of the method says what that costs
+        return Choice(method)  # few, skewed and without bounds: the method's shortfall says what that costs
     why = "too few items" if too_few else "the values hardly vary"
     return Choice(None, f"no interval: {why}, and they have no finite bounds", "give the metric its low and high")
 

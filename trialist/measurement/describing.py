@@ -8,6 +8,7 @@ import numpy as np
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement import betting, clustered, crossed, fixed_bank, independent_trials, paired, proportions
+from trialist.measurement.bootstrap_mean import studentised_mean
 from trialist.measurement.choose import METHODS, Bank, MethodName, choose
 from trialist.measurement.cr2 import cr2
 from trialist.measurement.interval import Interval, t_quantile
@@ -66,6 +67,11 @@ def _robust(sample: Sample, level: float, _: Bank | None) -> Uncertainty:
     result = cr2(clustered.aggregate(sample.units(), sample.cluster, sample.weights[:, 0]), level)
     name: MethodName = "t" if sample.independent else "cr2"
     return _clipped(name, sample, result.interval, result.standard_error, degrees=result.degrees)
+
+
+def _bootstrap(sample: Sample, level: float, _: Bank | None) -> Uncertainty:
+    groups = clustered.aggregate(sample.units(), sample.cluster, sample.weights[:, 0])
+    return _clipped("bootstrap-t", sample, studentised_mean(groups, level), 1.0)
 
 
 def _jackknife(sample: Sample, level: float, _: Bank | None) -> Uncertainty:
@@ -127,6 +133,7 @@ _DESCRIBE: dict[MethodName, Callable[[Sample, float, Bank | None], Uncertainty]]
     "cr2": _robust,
     "jackknife": _jackknife,
     "crossed": _crossed,
+    "bootstrap-t": _bootstrap,
     "betting-interval": _betting,
     "hypergeometric": _hypergeometric,
     "bank-t": _bank_t,
