@@ -1,0 +1,295 @@
+"""Evidence and confidence sequences for the mean of bounded values, valid at any stopping time and for any distribution.
+
+Two designs. *With replacement* (``num_items`` is None): every value has, given the past, the same mean mu (independent draws,
+or a martingale). *Without replacement*: the items of a fixed bank of N, asked in a random order; mu is the mean over the
+whole bank, and after t - 1 values with sum S the next one has, under "mean = m", the conditional mean
+
+    m_t = (N m - S_{t-1}) / (N - t + 1)
+
+``BoundedProcess`` bets against "mean <= m" ('at most') or "mean >= m" ('at least') with factors 1 + lambda_t (x_t - m_t), or
+their mirror image. If the true mean lies in the null, x_t has a conditional mean of at most m_t, every factor a conditional
+expectation of at most 1, and P(e ever reaches 1/alpha) <= alpha. No limit theorem: it is exact for finite samples.
+
+When m_t leaves the values' range the null is impossible, since no remaining items could bring the mean back: e is
+infinite. When m_t lies beyond the other end, the null is certain, and nothing is bet.
+
+*The order must be random.* Without replacement the guarantee comes from the order alone: a permutation drawn with a
+seed, before any answer. The order in which a file lists its items is not valid unless the items are exchangeable.
+
+Waudby-Smith & Ramdas 2024, J. R. Stat. Soc. B 86, sections 4 and 5; what we do differently stands in ``wealth.py``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from trialist.errors import MeasurementUndefined
+from trialist.measurement.interval import Interval, check_share
+from trialist.measurement.sequential.wealth import TOLERANCE, UNIVERSAL, Bets, Floats, Path, Wealth, log_path
+
+Null = Literal["at most", "at least"]
+NUM_HALVINGS = 45
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is known of a step before its value x in [0, 1]: the increment scale * x - offset, and its range."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+    low: float = 0.0
+    high: float = 1.0
+
+
+class Sampling(Protocol):
+    """How the items of a bank are drawn, and what is predicted of them. Several processes may share one."""
+
+    @property
+    def num_items(self) -> int: ...
+
+    def step(self, t: int) -> Step:
+        """Step ``t`` (from 0), fixed by the values of the steps before it. Asked again, it is the same."""
+        ...
+
+    def learn(self, t: int, value: float) -> None:
+        """The value of step ``t``, in [0, 1]. The first one told for a step is kept."""
+        ...
+
+
+PLAIN = Step()
+
+
+class BoundedProcess:
+    """Evidence against "mean <= threshold" (null 'at most') or "mean >= threshold" ('at least'), an ``EProcess``.
+
+    ``num_items`` is N for sampling without replacement, None with replacement; ``sampling`` brings a control variate or unequal
+    probabilities, and its own N. ``bets`` are in the units of the values.
+    """
+
+    def __init__(
+        self,
+        threshold: float,
+        *,
+        null: Null,
+        low: float = 0.0,
+        high: float = 1.0,
+        num_items: int | None = None,
+        bets: Bets | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
+        self.scale = Scale.make(low, high)
+        m = self.scale.threshold(threshold)
+        self.num_items = check_items(num_items, sampling)
+        self._sampling = sampling
+        self._mirrored = check_null(null) == "at least"
+        self._m = 1 - m if self._mirrored else m
+        self._wealth = Wealth(UNIVERSAL if bets is None else bets.unit(high - low))
+        self._sum = 0.0
+        self._log_e = 0.0
+        self._max_log_e = 0.0
+
+    def update(self, value: float) -> None:
+        """The next value. Raises MeasurementUndefined outside [low, high] and after the last item of the bank."""
+        t, n = self.num_seen, self.num_items
+        if n is not None and t >= n:
+            raise MeasurementUndefined("the whole bank has been seen", seen=f"value {t + 1}", allowed=f"{n} values")
+        x = self.scale.unit(value)
+        step = PLAIN if self._sampling is None else self._sampling.step(t)
+        z, low = step.scale * x - step.offset, step.low
+        if self._sampling is not None:
+            self._sampling.learn(t, x)
+        if self._mirrored:
+            x, z, low = 1 - x, 1 - z, 1 - step.high
+        self._take(x, z, low)
+
+    def _take(self, x: float, z: float, low: float) -> None:
+        wealth, n = self._wealth, self.num_items
+        target, growth = self._m, 1.0
+        if n is not None:
+            left = n - wealth.num_seen
+            target, growth = (n * self._m - self._sum) / left, n / left
+        if target < 1:
+            wealth.bet(z, max(target, 0.0), low, growth)
+        wealth.watch(z)
+        self._sum += x
+        if n is not None and self._sum > n * self._m + TOLERANCE * n:
+            self._log_e = math.inf
+        else:
+            self._log_e = wealth.log_capital
+        self._max_log_e = max(self._max_log_e, self._log_e)
+
+    @property
+    def log_e(self) -> float:
+        return self._log_e
+
+    @property
+    def max_log_e(self) -> float:
+        return self._max_log_e
+
+    @property
+    def num_seen(self) -> int:
+        return self._wealth.num_seen
+
+
+class MeanSequence:
+    """A confidence sequence for the mean: at every time at once, with probability ``level``, the mean lies inside.
+
+    Two one-sided processes for every m at (1 - level)/2 each; the limits are the m at which the largest capital so far
+    reaches 2/(1 - level), so the interval never grows (the running intersection). Nothing seen gives [low, high]; the whole
+    bank seen gives its mean, within 1e-9. Raises MeasurementUndefined where every mean has been refuted.
+    """
+
+    def __init__(
+        self,
+        *,
+        level: float = 0.95,
+        low: float = 0.0,
+        high: float = 1.0,
+        num_items: int | None = None,
+        bets: Bets | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
+        self._log_limit = math.log(2 / (1 - check_share("level", level)))
+        self.scale = Scale.make(low, high)
+        self.num_items = check_items(num_items, sampling)
+        self._sampling = sampling
+        self._bets = UNIVERSAL if bets is None else bets.unit(high - low)
+        self._rows: list[tuple[float, float, float, float]] = []
+
+    def update(self, value: float) -> None:
+        """The next value; refuses what ``BoundedProcess.update`` refuses. Cheap: the limits are found when asked for."""
+        t = len(self._rows)
+        if self.num_items is not None and t >= self.num_items:
+            raise MeasurementUndefined("the whole bank has been seen", seen=f"value {t + 1}", allowed=f"{t} values")
+        x = self.scale.unit(value)
+        step = PLAIN if self._sampling is None else self._sampling.step(t)
+        if self._sampling is not None:
+            self._sampling.learn(t, x)
+        self._rows.append((x, step.scale * x - step.offset, step.low, step.high))
+
+    def path(self) -> Path:
+        return Path(*(np.array(column, dtype=np.float64) for column in zip(*self._rows, strict=True)))
+
+    def interval(self) -> Interval:
+        if not self._rows:
+            return Interval(self.scale.low, self.scale.high)
+        path = self.path()
+        low = lower_limit(path, self._log_limit, self.num_items, self._bets)
+        high = 1 - lower_limit(path.mirrored(), self._log_limit, self.num_items, self._bets)
+        if low > high:
+            raise MeasurementUndefined(
+                "every mean has been refuted: the order wasn't random, or this is a sequence that misses the mean",
+                seen=f"above {self.scale.value(low)} and below {self.scale.value(high)}",
+                next_step=f"happens with probability at most {2 * math.exp(-self._log_limit):g} in a random order",
+            )
+        return Interval(self.scale.value(low), self.scale.value(high))
+
+
+def mean_sequence(
+    values: ArrayLike,
+    *,
+    at: Sequence[int],
+    level: float = 0.95,
+    low: float = 0.0,
+    high: float = 1.0,
+    num_items: int | None = None,
+    bets: Bets | None = None,
+) -> list[Interval]:
+    """The intervals of a ``MeanSequence`` after ``at`` values (ascending counts, at most len(values)), one each."""
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1 or list(at) != sorted(at) or not all(0 <= k <= len(found) for k in at):
+        raise MeasurementUndefined(
+            "a confidence sequence needs a row of values and ascending times", seen=f"{found.shape}, at {list(at)}"
+        )
+    sequence = MeanSequence(level=level, low=low, high=high, num_items=num_items, bets=bets)
+    intervals: list[Interval] = []
+    start = 0
+    for stop in at:
+        for value in found[start:stop].tolist():
+            sequence.update(value)
+        start = stop
+        intervals.append(sequence.interval())
+    return intervals
+
+
+def lower_limit(path: Path, log_limit: float, num_items: int | None, bets: Bets) -> float:
+    """The largest m, to rounding, such that "mean <= m" has been refuted: its capital once reached exp(log_limit).
+
+    The capital falls in m (a bet is constant in m, or share / (m - low_t), and the factor falls either way), so m is found by
+    bisection; the end that is returned is a refuted one, or 0.
+    """
+    below, above = 0.0, 1.0
+    for _ in range(NUM_HALVINGS):
+        middle = (below + above) / 2
+        if float(log_path(path, middle, num_items, bets).max()) >= log_limit:
+            below = middle
+        else:
+            above = middle
+    return below
+
+
+def walk(values: Sequence[float], sampling: Sampling) -> Path:
+    """The increments of ``values``, in [0, 1] and in the order drawn, under ``sampling``: the input of ``log_path``."""
+    rows: list[tuple[float, float, float, float]] = []
+    for t, x in enumerate(values):
+        step = sampling.step(t)
+        sampling.learn(t, x)
+        rows.append((x, step.scale * x - step.offset, step.low, step.high))
+    return Path(*(np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values in [low, high] as [0, 1] and back."""
+
+    low: float
+    high: float
+
+    @staticmethod
+    def make(low: float, high: float) -> Scale:
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise MeasurementUndefined("a bounded mean needs finite bounds, low < high", seen=f"[{low}, {high}]")
+        return Scale(low, high)
+
+    def unit(self, value: float) -> float:
+        x = (value - self.low) / (self.high - self.low)
+        if not -TOLERANCE <= x <= 1 + TOLERANCE:
+            raise MeasurementUndefined(
+                "a value outside its range", seen=str(value), allowed=f"[{self.low}, {self.high}]"
+            )
+        return min(1.0, max(0.0, x))
+
+    def value(self, unit: float) -> float:
+        return self.low + (self.high - self.low) * unit
+
+    def threshold(self, threshold: float) -> float:
+        """A threshold strictly inside the range: at its ends one of the two hypotheses is empty."""
+        if not self.low < threshold < self.high:
+            raise MeasurementUndefined(
+                "a threshold must lie strictly inside the range of the values",
+                seen=str(threshold),
+                allowed=f"{self.low} < threshold < {self.high}",
+            )
+        return (threshold - self.low) / (self.high - self.low)
+
+
+def check_null(null: Null) -> Null:
+    if null not in ("at most", "at least"):
+        raise MeasurementUndefined("unknown null hypothesis", seen=str(null), allowed="'at most', 'at least'")
+    return null
+
+
+def check_items(num_items: int | None, sampling: Sampling | None) -> int | None:
+    own = None if sampling is None else sampling.num_items
+    if num_items is not None and own is not None and num_items != own:
+        raise MeasurementUndefined("two sizes of the bank", seen=f"{num_items} and {own}", allowed="the same, or one")
+    found = num_items if own is None else own
+    if found is not None and found < 1:
+        raise MeasurementUndefined("an empty bank", seen=str(found), allowed="at least 1 item")
+    return found
