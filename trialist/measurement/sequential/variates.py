@@ -41,8 +41,8 @@ Ints = NDArray[np.int64]
 FIRST_REFIT = 5
 REFIT_GROWTH = 1.15
 """The predictor is asked again after 5 values, and then whenever their number has grown by 15 %."""
-PRIOR_SQUARES = 1.0
-"""Strength of the prior c = 1, in squares of centred predictions: a dozen values of a good predictor."""
+PRIOR_SQUARES = 2.0
+"""Strength of the prior c = 1, in squares of centred predictions: some 20 values of a good predictor."""
 LARGEST_COEFFICIENT = 1.5
 
 

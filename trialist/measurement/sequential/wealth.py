@@ -43,7 +43,7 @@ class Bets:
 
     gaps: tuple[float, ...]
     weights: tuple[float, ...]
-    share: float = 0.5
+    share: float = 0.65
 
     def __post_init__(self) -> None:
         good = len(self.gaps) == len(self.weights) > 0 and all(0 < g < math.inf for g in self.gaps)
@@ -69,7 +69,7 @@ UNIVERSAL = Bets(gaps=(0.02, 0.05, 0.12, 0.3), weights=(1.0, 1.0, 1.0, 1.0))
 
 def designed(gap: float) -> Bets:
     """Bets for a claim designed at ``gap``, in the units of the values: strongest there, still quick when it is wider."""
-    return Bets(gaps=(1.3 * gap, 3 * gap), weights=(0.8, 0.2))
+    return Bets(gaps=(gap, 3 * gap), weights=(0.75, 0.25))
 
 
 @dataclass(frozen=True)
