@@ -11,7 +11,8 @@ their mirror image. If the true mean lies in the null, x_t has a conditional mea
 expectation of at most 1, and P(e ever reaches 1/alpha) <= alpha. No limit theorem: it is exact for finite samples.
 
 When m_t leaves the values' range the null is impossible, since no remaining items could bring the mean back: e is
-infinite. When m_t lies beyond the other end, the null is certain, and nothing is bet.
+infinite. When m_t lies beyond the other end, the null is certain; the bets go on and can only lose. (Betting nothing there
+would be valid too, but then evidence would not fall in m, and confidence limits would need a grid.)
 
 *The order must be random.* Without replacement the guarantee comes from the order alone: a permutation drawn with a
 seed, before any answer. The order in which a file lists its items is not valid unless the items are exchangeable.
@@ -114,8 +115,7 @@ class BoundedProcess:
         if n is not None:
             left = n - wealth.num_seen
             target, growth = (n * self._m - self._sum) / left, n / left
-        if target < 1:
-            wealth.bet(z, max(target, 0.0), low, growth)
+        wealth.bet(z, max(target, 0.0), low, growth)
         wealth.watch(z)
         self._sum += x
         if n is not None and self._sum > n * self._m + TOLERANCE * n:

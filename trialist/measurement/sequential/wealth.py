@@ -142,13 +142,12 @@ def log_path(path: Path, m: float, num_items: int | None, bets: Bets) -> Floats:
         targets, growth = (num_items * m - (total - path.values)) / left, num_items / left
     variances = _variances(path.increments)
     centre = np.maximum(targets, 0.0)
-    active = targets < 1
     logs: list[Floats] = []
     room = np.maximum(centre - path.lows, 1e-300)
     for gap, weight in zip(bets.gaps, bets.log_weights(), strict=True):
         d = np.minimum(1.0, gap * growth)
         stake = np.minimum(d / (variances + d * d), bets.share / room)
-        logs.append(weight + np.cumsum(np.where(active, np.log1p(stake * (path.increments - centre)), 0.0)))
+        logs.append(weight + np.cumsum(np.log1p(stake * (path.increments - centre))))
     capital = np.asarray(np.logaddexp.reduce(np.array(logs), axis=0))
     if num_items is not None:
         capital[total > num_items * m + TOLERANCE * num_items] = math.inf
