@@ -16,14 +16,14 @@ from trialist.measurement.proportions import clopper_pearson
 from trialist.measurement.sequential.bounded import (
     BoundedProcess,
     MeanSequence,
-    Null,
+    Shows,
     Scale,
     mean_sequence,
 )
 from trialist.measurement.sequential.protocol import EProcess
 from trialist.measurement.sequential.wealth import UNIVERSAL, Bets, Path, designed, log_path, log_sum
 
-NULLS: tuple[Null, ...] = ("at most", "at least")
+SIDES: tuple[Shows, ...] = ("above", "below")
 unit_values = st.lists(st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)), min_size=1, max_size=30)
 some_bets = st.sampled_from([UNIVERSAL, designed(0.05), designed(0.3), Bets((0.5,), (2.0,), 0.95)])
 
@@ -77,7 +77,7 @@ def slow_log_e(values: Sequence[float], m: float, num_items: int | None, bets: B
 @given(unit_values, st.floats(0.02, 0.98), st.one_of(st.none(), st.integers(0, 20)), some_bets)
 def test_process_path_and_definition_agree(values: list[float], m: float, spare: int | None, bets: Bets) -> None:
     num_items = None if spare is None else len(values) + spare
-    steps = run(BoundedProcess(m, null="at most", num_items=num_items, bets=bets), values)
+    steps = run(BoundedProcess(m, shows="above", num_items=num_items, bets=bets), values)
     path = log_path(plain_path(values), m, num_items, bets)
     for t in range(len(values)):
         slow = slow_log_e(values[: t + 1], m, num_items, bets)
@@ -89,26 +89,26 @@ def test_process_path_and_definition_agree(values: list[float], m: float, spare:
 @given(unit_values, st.floats(0.05, 0.95), st.booleans())
 def test_mirror_and_scale(values: list[float], m: float, bank: bool) -> None:
     num_items = len(values) + 3 if bank else None
-    at_least = run(BoundedProcess(m, null="at least", num_items=num_items), values)
-    mirrored = run(BoundedProcess(1 - m, null="at most", num_items=num_items), [1 - v for v in values])
-    assert at_least == pytest.approx(mirrored, abs=1e-7)
+    below = run(BoundedProcess(m, shows="below", num_items=num_items), values)
+    mirrored = run(BoundedProcess(1 - m, shows="above", num_items=num_items), [1 - v for v in values])
+    assert below == pytest.approx(mirrored, abs=1e-7)
     wide = Bets(tuple(3 * g for g in UNIVERSAL.gaps), UNIVERSAL.weights, UNIVERSAL.share)
-    scaled = BoundedProcess(3 * m - 1, null="at most", low=-1, high=2, num_items=num_items, bets=wide)
-    plain = run(BoundedProcess(m, null="at most", num_items=num_items), values)
+    scaled = BoundedProcess(3 * m - 1, shows="above", low=-1, high=2, num_items=num_items, bets=wide)
+    plain = run(BoundedProcess(m, shows="above", num_items=num_items), values)
     assert run(scaled, [3 * v - 1 for v in values]) == pytest.approx(plain, abs=1e-6)
 
 
 @pytest.mark.parametrize("bank", BANKS)
-@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize("shows", SIDES)
 @pytest.mark.parametrize("bets", [UNIVERSAL, designed(0.2), Bets((1.0,), (1.0,), 0.95)])
-def test_expected_evidence_is_at_most_one_over_all_orders(bank: tuple[float, ...], null: Null, bets: Bets) -> None:
+def test_expected_evidence_is_at_most_one_over_all_orders(bank: tuple[float, ...], shows: Shows, bets: Bets) -> None:
     """Exact, at the boundary and inside the null, at every fixed time and when stopped at the first e of 2."""
     truth = sum(bank) / len(bank)
     for inside in (0.0, 0.07):
-        m = truth + inside if null == "at most" else truth - inside
+        m = truth + inside if shows == "above" else truth - inside
         if not 0 < m < 1:
             continue
-        evidence = np.array([np.exp(run(process_for(m, null, bank, bets), p)) for p in itertools.permutations(bank)])
+        evidence = np.array([np.exp(run(process_for(m, shows, bank, bets), p)) for p in itertools.permutations(bank)])
         assert np.isfinite(evidence).all()
         means = evidence.mean(axis=0)
         assert (means <= 1 + 1e-9).all(), means
@@ -119,18 +119,18 @@ def test_expected_evidence_is_at_most_one_over_all_orders(bank: tuple[float, ...
         assert np.mean(stopped) <= 1 + 1e-9
 
 
-def process_for(m: float, null: Null, bank: Sequence[float], bets: Bets) -> BoundedProcess:
-    return BoundedProcess(m, null=null, num_items=len(bank), bets=bets)
+def process_for(m: float, shows: Shows, bank: Sequence[float], bets: Bets) -> BoundedProcess:
+    return BoundedProcess(m, shows=shows, num_items=len(bank), bets=bets)
 
 
 def test_an_impossible_null_is_refuted_and_a_certain_one_only_loses() -> None:
-    process = BoundedProcess(0.5, null="at most", num_items=4)
+    process = BoundedProcess(0.5, shows="above", num_items=4)
     assert run(process, [1.0, 1.0])[-1] < math.inf  # two more zeros give exactly 1/2
     process.update(0.25)
     assert process.log_e == process.max_log_e == math.inf
     process.update(0.0)
     assert process.log_e == math.inf
-    process = BoundedProcess(0.5, null="at least", num_items=4)
+    process = BoundedProcess(0.5, shows="below", num_items=4)
     log_e = run(process, [1.0, 1.0, 0.5, 0.0])  # the mean is at least 1/2 from the second value on
     assert log_e[3] < log_e[2] < log_e[1] < log_e[0] < 0
     assert process.num_seen == 4
@@ -143,8 +143,8 @@ def test_a_whole_bank_decides(values: list[float], m: float, bets: Bets) -> None
     mean = float(np.mean(values))
     if abs(mean - m) < 1e-6:
         return
-    above = run(BoundedProcess(m, null="at most", num_items=len(values), bets=bets), values)[-1]
-    below = run(BoundedProcess(m, null="at least", num_items=len(values), bets=bets), values)[-1]
+    above = run(BoundedProcess(m, shows="above", num_items=len(values), bets=bets), values)[-1]
+    below = run(BoundedProcess(m, shows="below", num_items=len(values), bets=bets), values)[-1]
     assert (above == math.inf) == (mean > m)
     assert (below == math.inf) == (mean < m)
 
@@ -171,20 +171,20 @@ def test_rarely_crosses_under_the_null_on_skewed_data() -> None:
     generator = np.random.default_rng(1)
     repetitions = 1500
     truth = float(skewed(generator).mean())
-    crossed = dict.fromkeys(NULLS, 0)
+    crossed = dict.fromkeys(SIDES, 0)
     naive = 0
     for _ in range(repetitions):
         x = skewed(generator)
         path = plain_path(x)
-        crossed["at most"] += int(log_path(path, truth, 150, designed(0.03)).max() >= math.log(20))
-        crossed["at least"] += int(log_path(path.mirrored(), 1 - truth, 150, designed(0.03)).max() >= math.log(20))
+        crossed["above"] += int(log_path(path, truth, 150, designed(0.03)).max() >= math.log(20))
+        crossed["below"] += int(log_path(path.mirrored(), 1 - truth, 150, designed(0.03)).max() >= math.log(20))
         # A z test at every look from 20 values on.
         n = np.arange(1, 151)
         mean = np.cumsum(x) / n
         error = np.sqrt(np.maximum(np.cumsum(x * x) / n - mean**2, 0) / n)
         naive += int((mean + 1.645 * error < truth)[20:].any())
-    for null, count in crossed.items():
-        assert clopper_pearson(count, repetitions, CERTAINTY).low <= 0.05, (null, count)
+    for shows, count in crossed.items():
+        assert clopper_pearson(count, repetitions, CERTAINTY).low <= 0.05, (shows, count)
         assert count > 0
     assert clopper_pearson(naive, repetitions, CERTAINTY).low > 0.15
 
@@ -228,7 +228,7 @@ def test_interval_and_process_say_the_same() -> None:
     (interval,) = mean_sequence(values, at=[60], level=0.9, num_items=200)
 
     def refuted(m: float) -> bool:
-        process = BoundedProcess(m, null="at most", num_items=200)
+        process = BoundedProcess(m, shows="above", num_items=200)
         run(process, values.tolist())
         return process.max_log_e >= math.log(20)
 
@@ -238,15 +238,15 @@ def test_interval_and_process_say_the_same() -> None:
 
 
 def test_a_paired_difference() -> None:
-    """d in [-1, 1]; claim 'mean d > -.1' with the null 'at most -.1'."""
+    """d in [-1, 1]; claim 'mean d > -.1' shown by the process 'above -.1'."""
     generator = np.random.default_rng(5)
     d = generator.choice([-1.0, 0.0, 1.0], 400, p=[0.05, 0.9, 0.05])
     d -= 0.0
-    process = BoundedProcess(-0.1, null="at most", low=-1, high=1, num_items=400, bets=designed(0.1))
+    process = BoundedProcess(-0.1, shows="above", low=-1, high=1, num_items=400, bets=designed(0.1))
     log_e = run(process, d.tolist())
     assert process.max_log_e > math.log(20)
     assert 10 < next(t for t, e in enumerate(log_e) if e > math.log(20)) < 250
-    other = BoundedProcess(-0.1, null="at least", low=-1, high=1, num_items=400, bets=designed(0.1))
+    other = BoundedProcess(-0.1, shows="below", low=-1, high=1, num_items=400, bets=designed(0.1))
     run(other, d.tolist())
     assert other.max_log_e < math.log(20)
     (interval,) = mean_sequence(d, at=[400], low=-1, high=1)
@@ -268,9 +268,9 @@ def test_degenerate_inputs() -> None:
 
 
 def refusals() -> list[Callable[[], object]]:
-    full = BoundedProcess(0.5, null="at most", num_items=1)
+    full = BoundedProcess(0.5, shows="above", num_items=1)
     full.update(0.5)
-    process = BoundedProcess(0.5, null="at most")
+    process = BoundedProcess(0.5, shows="above")
     sequence = MeanSequence(num_items=1)
     sequence.update(1.0)
     return [
@@ -279,11 +279,11 @@ def refusals() -> list[Callable[[], object]]:
         lambda: process.update(math.nan),
         lambda: process.update(1.1),
         lambda: process.update(-math.inf),
-        lambda: BoundedProcess(0.0, null="at most"),
-        lambda: BoundedProcess(math.nan, null="at most"),
-        lambda: BoundedProcess(0.5, null="above"),  # pyright: ignore[reportArgumentType]
-        lambda: BoundedProcess(0.5, null="at most", num_items=0),
-        lambda: BoundedProcess(0.5, null="at most", low=1, high=0),
+        lambda: BoundedProcess(0.0, shows="above"),
+        lambda: BoundedProcess(math.nan, shows="above"),
+        lambda: BoundedProcess(0.5, shows="at most"),  # pyright: ignore[reportArgumentType]
+        lambda: BoundedProcess(0.5, shows="above", num_items=0),
+        lambda: BoundedProcess(0.5, shows="above", low=1, high=0),
         lambda: Scale.make(0, math.inf),
         lambda: Bets((), ()),
         lambda: Bets((0.1,), (0.0,)),
@@ -302,7 +302,7 @@ def test_refusals(number: int) -> None:
 
 
 def test_a_refused_value_leaves_the_process_as_it_was() -> None:
-    process = BoundedProcess(0.5, null="at most")
+    process = BoundedProcess(0.5, shows="above")
     process.update(1.0)
     before = (process.log_e, process.num_seen)
     with pytest.raises(MeasurementUndefined):

@@ -82,6 +82,10 @@ class ActiveSampling:
         return self._num_items
 
     @property
+    def settings(self) -> dict[str, str | float]:
+        return {"sampling": "active", "least": self._least, "predictor": self._refits.name}
+
+    @property
     def drawn(self) -> tuple[int, ...]:
         """The items drawn so far, in order."""
         return tuple(self._drawn)

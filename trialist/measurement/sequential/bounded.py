@@ -6,7 +6,7 @@ whole bank, and after t - 1 values with sum S the next one has, under "mean = m"
 
     m_t = (N m - S_{t-1}) / (N - t + 1)
 
-``BoundedProcess`` bets against "mean <= m" ('at most') or "mean >= m" ('at least') with factors 1 + lambda_t (x_t - m_t), or
+``BoundedProcess`` bets against "mean <= m" (shows="above") or "mean >= m" (shows="below") with factors 1 + lambda_t (x_t - m_t), or
 their mirror image. If the true mean lies in the null, x_t has a conditional mean of at most m_t, every factor a conditional
 expectation of at most 1, and P(e ever reaches 1/alpha) <= alpha. No limit theorem: it is exact for finite samples.
 
@@ -23,7 +23,7 @@ Waudby-Smith & Ramdas 2024, J. R. Stat. Soc. B 86, sections 4 and 5; what we do 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -34,7 +34,7 @@ from trialist.errors import MeasurementUndefined
 from trialist.measurement.interval import Interval, check_share
 from trialist.measurement.sequential.wealth import TOLERANCE, UNIVERSAL, Bets, Floats, Path, Wealth, log_path
 
-Null = Literal["at most", "at least"]
+Shows = Literal["below", "above"]
 NUM_HALVINGS = 45
 
 
@@ -54,6 +54,11 @@ class Sampling(Protocol):
     @property
     def num_items(self) -> int: ...
 
+    @property
+    def settings(self) -> Mapping[str, str | float]:
+        """What a certificate says of it."""
+        ...
+
     def step(self, t: int) -> Step:
         """Step ``t`` (from 0), fixed by the values of the steps before it. Asked again, it is the same."""
         ...
@@ -67,7 +72,7 @@ PLAIN = Step()
 
 
 class BoundedProcess:
-    """Evidence against "mean <= threshold" (null 'at most') or "mean >= threshold" ('at least'), an ``EProcess``.
+    """Evidence that the mean lies "above" the threshold (against "mean <= threshold") or "below" it, an ``EProcess``.
 
     ``num_items`` is N for sampling without replacement, None with replacement; ``sampling`` brings a control variate or unequal
     probabilities, and its own N. ``bets`` are in the units of the values.
@@ -77,7 +82,7 @@ class BoundedProcess:
         self,
         threshold: float,
         *,
-        null: Null,
+        shows: Shows,
         low: float = 0.0,
         high: float = 1.0,
         num_items: int | None = None,
@@ -86,11 +91,14 @@ class BoundedProcess:
     ) -> None:
         self.scale = Scale.make(low, high)
         m = self.scale.threshold(threshold)
+        self.threshold = threshold
         self.num_items = check_items(num_items, sampling)
+        self.bets = Bets(tuple(g * (high - low) for g in UNIVERSAL.gaps), UNIVERSAL.weights) if bets is None else bets
         self._sampling = sampling
-        self._mirrored = check_null(null) == "at least"
+        self.shows: Shows = check_shows(shows)
+        self._mirrored = shows == "below"
         self._m = 1 - m if self._mirrored else m
-        self._wealth = Wealth(UNIVERSAL if bets is None else bets.unit(high - low))
+        self._wealth = Wealth(self.bets.unit(high - low))
         self._sum = 0.0
         self._log_e = 0.0
         self._max_log_e = 0.0
@@ -135,6 +143,22 @@ class BoundedProcess:
     @property
     def num_seen(self) -> int:
         return self._wealth.num_seen
+
+    @property
+    def settings(self) -> dict[str, str | float]:
+        """What rebuilds the process before its first value; of a ``sampling``, what identifies it."""
+        found: dict[str, str | float] = {
+            "kind": "bounded",
+            "threshold": self.threshold,
+            "shows": self.shows,
+            "low": self.scale.low,
+            "high": self.scale.high,
+            "num_items": "with replacement" if self.num_items is None else self.num_items,
+            "gaps": " ".join(map(repr, self.bets.gaps)),
+            "weights": " ".join(map(repr, self.bets.weights)),
+            "share": self.bets.share,
+        }
+        return found if self._sampling is None else found | {**self._sampling.settings}
 
 
 class MeanSequence:
@@ -279,10 +303,10 @@ class Scale:
         return (threshold - self.low) / (self.high - self.low)
 
 
-def check_null(null: Null) -> Null:
-    if null not in ("at most", "at least"):
-        raise MeasurementUndefined("unknown null hypothesis", seen=str(null), allowed="'at most', 'at least'")
-    return null
+def check_shows(shows: Shows) -> Shows:
+    if shows not in ("below", "above"):
+        raise MeasurementUndefined("a mean is shown to lie below or above", seen=str(shows), allowed="below, above")
+    return shows
 
 
 def check_items(num_items: int | None, sampling: Sampling | None) -> int | None:

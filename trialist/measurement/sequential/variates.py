@@ -27,6 +27,7 @@ finite population (Saerndal, Swensson & Wretman 1992, Model Assisted Survey Samp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import FunctionType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ from numpy.typing import NDArray
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.sequential.bounded import Scale, Step
 from trialist.measurement.sequential.predictors import Predictor
+from trialist.records import canonical_json, sha256_hex
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -59,6 +61,11 @@ class Refits:
         self._predictor = predictor
         self._scale = scale
         self._next = 0
+
+    @property
+    def name(self) -> str:
+        kind = self._predictor if isinstance(self._predictor, FunctionType) else type(self._predictor)
+        return f"{kind.__module__}.{kind.__qualname__}"
 
     def due(self, t: int) -> bool:
         return t >= self._next
@@ -123,6 +130,14 @@ class ControlVariate:
     @property
     def num_items(self) -> int:
         return len(self._places)
+
+    @property
+    def settings(self) -> dict[str, str | float]:
+        return {
+            "sampling": "control variate",
+            "sampling_order_sha256": sha256_hex(canonical_json(self._places)),
+            "predictor": self._refits.name,
+        }
 
     def step(self, t: int) -> Step:
         if t < len(self._steps):
