@@ -1,8 +1,8 @@
 """The beta-binomial mixture of Howard, Ramdas, McAuliffe & Sekhon 2021, and the anytime-valid interval that it gives.
 
-Increments in [-g, h] with mean at most 0 given the past have sum S and intrinsic variance V = g h n. An increment of g + h
-times a binary draw of probability g / (g + h), centred, is the extreme case; replacing that probability by a random one
-with a Beta density of precision r gives the likelihood ratio
+Increments in [-g, h] with mean 0 given the past have sum S and intrinsic variance V = g h n. The extreme case is a
+centred binary draw, h with probability g / (g + h) and else -g; replacing that probability by a random one with a Beta
+density of precision r gives the likelihood ratio
 
     log M(S, V) = log B(a + (V / h + S) / (g + h), b + (V / g - S) / (g + h)) - log B(a, b)
                   + V / (g h) log(g + h) - (V / h + S) / (g + h) log g - (V / g - S) / (g + h) log h,

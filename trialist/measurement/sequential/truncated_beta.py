@@ -3,8 +3,8 @@
     S(a, b; x) = integral over (0, x) of (t / x)^a ((1 - t) / (1 - x))^b dt / (t (1 - t))
                = B(a, b) I_x(a, b) / (x^a (1 - x)^b)
 
-With prior Beta(A, B) restricted to (0, x), the likelihood ratio of k events in n values, mixture against the point x, is
-S(A + k, B + n - k; x) / S(A, B; x): powers of x and normalising constants cancel. One more value moves a or b by one:
+With prior Beta(A, B) restricted to (0, x), the likelihood ratio of k events in n values, mixture against the point x,
+is S(A + k, B + n - k; x) / S(A, B; x): powers of x and normalising constants cancel. One more value moves a or b by 1:
 
     x S(a + 1, b) + (1 - x) S(a, b + 1) = S(a, b)          since t + (1 - t) = 1
     a (1 - x) S(a, b + 1) - b x S(a + 1, b) = 1            integrating d[t^a (1 - t)^b] over (0, x)
@@ -16,6 +16,7 @@ evidence is strong. x comes with its complement, since the mirrored process of a
 from __future__ import annotations
 
 import math
+from copy import copy
 
 from scipy.special import betainc, betaincc, betaln
 
@@ -72,6 +73,9 @@ class Walk:
         self.a, self.b, self.x, self.y = a, b, x, y
         self.log_s = self.error = 0.0
         self._restart()
+
+    def copy(self) -> Walk:
+        return copy(self)
 
     def take(self, value: float) -> None:
         """One value in [0, 1]: 1 is an event."""
