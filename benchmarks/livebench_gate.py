@@ -2,9 +2,9 @@
 
     python benchmarks/livebench_gate.py --repetitions 20 [--json]
 
-Each of 41 models in turn is the new one. The gate decides whether its mean over the 1136 questions lies above or below a
-threshold, which stands at a known distance, the gap, from its true mean, on either side. Predictors see models of
-other families only. Bets were tuned on the families in ``TUNED_ON``; what is printed is from the others.
+Each of 41 models in turn is the new one. The gate decides whether its mean over the 1136 questions lies above or
+below a threshold, which stands at a known distance, the gap, from its true mean, on either side. Predictors see
+models of other families only. Bets were tuned on the families in ``TUNED_ON``; what is printed is from the others.
 Needs the file response_matrices/livebench_13012025.parquet below TRIALIST_DATA, or ../shared/data beside the project.
 """
 
@@ -134,15 +134,15 @@ HONEST = ("none", "mean of others", "factor ridge")
 
 
 def fixed_size(variance: float, num_items: int) -> int:
-    """Answers for a one-sided normal test of level ALPHA with POWER at the design gap: n0 = (z_a + z_b)^2 s^2 / D^2, and
-    n = n0 / (1 + n0 / N) for a finite bank (Cochran 1977, section 4.6). The variance is the model's true one."""
+    """Answers for a one-sided normal test of level ALPHA with POWER at the design gap: n0 = (z_a + z_b)^2 s^2 / D^2,
+    and n = n0 / (1 + n0 / N) for a finite bank (Cochran 1977, section 4.6). The variance is the model's true one."""
     n0 = (float(ndtri(1 - ALPHA)) + float(ndtri(POWER))) ** 2 * variance / DESIGN_GAP**2
     return math.ceil(n0 / (1 + n0 / num_items))
 
 
 def fixed_test_rejects(values: Floats, n: int, distance: float) -> bool:
-    """z test with the finite population correction on the first ``n`` of ``values``, that the mean exceeds a threshold which
-    is ``distance`` below the true mean."""
+    """z test with the finite population correction on the first ``n`` of ``values``, that the mean exceeds a
+    threshold which is ``distance`` below the true mean."""
     seen, num_items = values[:n], len(values)
     error = math.sqrt(float(seen.var(ddof=1)) * (1 - n / num_items) / n)
     return float(seen.mean()) - (float(values.mean()) - distance) > float(ndtri(1 - ALPHA)) * error

@@ -15,11 +15,10 @@ from trialist.measurement.interval import Interval
 from trialist.measurement.proportions import clopper_pearson
 from trialist.measurement.sequential.bounded import (
     BoundedProcess,
-    MeanSequence,
-    Shows,
     Scale,
-    mean_sequence,
+    Shows,
 )
+from trialist.measurement.sequential.mean_sequence import MeanSequence, mean_sequence
 from trialist.measurement.sequential.protocol import EProcess
 from trialist.measurement.sequential.wealth import UNIVERSAL, Bets, Path, designed, log_path, log_sum
 

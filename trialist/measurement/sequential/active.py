@@ -1,21 +1,24 @@
 """Active sampling: ask the items whose answer is uncertain more often, and weight them back.
 
 Step t draws an item from the n that remain with probabilities q_t(i) that sum to 1 and are fixed by the past. With a
-prediction f_t(i) for every item, also fixed by the past, the increment is the augmented inverse-probability-weighted value
+prediction f_t(i) for every item, also fixed by the past, the increment is the augmented inverse-probability-weighted
+value
 
     z_t = mean of f_t over the remaining + (x_t - f_t(i_t)) / (n q_t(i_t))
 
-E[z_t | past] = mean f + sum_i q(i) (x_i - f(i)) / (n q(i)) = mean of x over the remaining items = mu_t, whatever f and q are. So
-the process of ``bounded.py`` stays exact: its factors have a conditional mean of at most 1 under the null, and the bets are
-capped by the range, known before the draw:
+E[z_t | past] = mean f + sum_i q(i) (x_i - f(i)) / (n q(i)) = mean of x over the remaining items = mu_t, whatever f
+and q are. So the process of ``bounded.py`` stays exact: its factors have a conditional mean of at most 1 under the
+null, and the bets are capped by the range, known before the draw:
 
     min_i (mean f - f(i) / (n q(i))) <= z_t <= max_i (mean f + (1 - f(i)) / (n q(i)))
 
-A share ``least`` of every draw is uniform, so that n q(i) >= least and the range stays within -1/least and 1 + 1/least. With
-f = 0 and q = 1/n this is plain sampling without replacement; with q = 1/n and f = c g it is ``ControlVariate``.
+A share ``least`` of every draw is uniform, so that n q(i) >= least and the range stays within -1/least and 1 +
+1/least. With f = 0 and q = 1/n this is plain sampling without replacement; with q = 1/n and f = c g it is
+``ControlVariate``.
 
-q is ``least``/n plus the rest in proportion to ``uncertainty`` of the prediction: sqrt(f (1 - f)), the standard deviation of a binary
-answer, unless told otherwise. That is the variance-minimising choice if f is a calibrated probability; a wrong f costs answers only.
+q is ``least``/n plus the rest in proportion to ``uncertainty`` of the prediction: sqrt(f (1 - f)), the standard
+deviation of a binary answer, unless told otherwise. That is the variance-minimising choice if f is a calibrated
+probability; a wrong f costs answers only.
 
 Robins, Rotnitzky & Zhao 1994, J. Am. Stat. Assoc. 89, for the estimator; Neyman 1934 for the allocation.
 """
@@ -43,9 +46,9 @@ def binary_deviation(predictions: Floats) -> Floats:
 class ActiveSampling:
     """A ``Sampling`` that also chooses: ``items()`` gives the next item to ask, drawn when it is taken.
 
-    Each item must be answered before the next one is taken. ``least`` in (0, 1] is the uniform share of a draw, 1 being uniform
-    sampling. Raises MeasurementUndefined for a ``least`` out of range, a rule that gives no finite weights, or steps out
-    of turn.
+    Each item must be answered before the next one is taken. ``least`` in (0, 1] is the uniform share of a draw, 1
+    being uniform sampling. Raises MeasurementUndefined for a ``least`` out of range, a rule that gives no finite
+    weights, or steps out of turn.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class ActiveSampling:
     ) -> None:
         if not 0 < least <= 1 or num_items < 1:
             raise MeasurementUndefined(
-                "the uniform share of a draw", seen=f"{least}, {num_items} items", allowed="0 < least <= 1, 1 item or more"
+                "the uniform share of a draw",
+                seen=f"{least}, {num_items} items",
+                allowed="0 < least <= 1, N >= 1",
             )
         self._num_items = num_items
         self._generator = generator
@@ -105,20 +110,20 @@ class ActiveSampling:
             )
         if len(self._remaining) == 0:
             raise MeasurementUndefined("the whole bank has been drawn", seen=f"{self._num_items} items")
-        if self._refits.due(len(self._values)):
-            self._refit()
-        n = len(self._remaining)
-        predictions = self._predictions[self._remaining]
-        weights = self._weights[self._remaining]
-        total = float(weights.sum())
-        # n q(i): least + (1 - least) * weight / mean weight.
-        relative = np.ones(n) if total <= 0 else self._least + (1 - self._least) * n * weights / total
-        place = min(n - 1, int(np.searchsorted(np.cumsum(relative), self._generator.random() * relative.sum(), "right")))
-        self._steps.append(self._make_step(predictions, relative, place))
+        relative = self._relative()
+        place = int(np.searchsorted(np.cumsum(relative), self._generator.random() * float(relative.sum()), "right"))
+        place = min(place, len(relative) - 1)
+        self._steps.append(self._make_step(relative, place))
         item = int(self._remaining[place])
         self._remaining = np.delete(self._remaining, place)
         self._drawn.append(item)
         return item
+
+    def probabilities(self) -> Floats:
+        """q_t of the next draw, shape (N,): 0 for items that were drawn."""
+        found = np.zeros(self._num_items)
+        found[self._remaining] = self._relative() / max(1, len(self._remaining))
+        return found
 
     def step(self, t: int) -> Step:
         if not 0 <= t < len(self._steps):
@@ -132,8 +137,20 @@ class ActiveSampling:
             self._values.append(value)
             self._coefficient.learn(value, self._centred)
 
-    def _make_step(self, predictions: Floats, relative: Floats, place: int) -> Step:
-        """f is the predictions with the level of the values so far and the coefficient c of ``Coefficient``, in [0, 1]."""
+    def _relative(self) -> Floats:
+        """n q(i) of the remaining items: least + (1 - least) * weight / mean weight."""
+        if self._refits.due(len(self._values)) and len(self._remaining):
+            self._refit()
+        weights = self._weights[self._remaining]
+        total = float(weights.sum())
+        if total <= 0:
+            return np.ones(len(weights))
+        return self._least + (1 - self._least) * len(weights) * weights / total
+
+    def _make_step(self, relative: Floats, place: int) -> Step:
+        """f is the predictions with the level of the values so far and the coefficient c of ``Coefficient``, in [0,
+        1]."""
+        predictions = self._predictions[self._remaining]
         centred = predictions - predictions.mean()
         f = np.clip(self._coefficient.mean + self._coefficient.value * centred, 0.0, 1.0)
         mean = float(f.mean())

@@ -1,18 +1,20 @@
-"""Evidence and confidence sequences for the mean of bounded values, valid at any stopping time and for any distribution.
+"""Evidence on the mean of bounded values, valid at any stopping time and for any distribution.
 
-Two designs. *With replacement* (``num_items`` is None): every value has, given the past, the same mean mu (independent draws,
-or a martingale). *Without replacement*: the items of a fixed bank of N, asked in a random order; mu is the mean over the
-whole bank, and after t - 1 values with sum S the next one has, under "mean = m", the conditional mean
+Two designs. *With replacement* (``num_items`` is None): every value has, given the past, the same mean mu
+(independent draws, or a martingale). *Without replacement*: the items of a fixed bank of N, asked in a random order;
+mu is the mean over the whole bank, and after t - 1 values with sum S the next one has, under "mean = m", the
+conditional mean
 
     m_t = (N m - S_{t-1}) / (N - t + 1)
 
-``BoundedProcess`` bets against "mean <= m" (shows="above") or "mean >= m" (shows="below") with factors 1 + lambda_t (x_t - m_t), or
-their mirror image. If the true mean lies in the null, x_t has a conditional mean of at most m_t, every factor a conditional
-expectation of at most 1, and P(e ever reaches 1/alpha) <= alpha. No limit theorem: it is exact for finite samples.
+``BoundedProcess`` bets against "mean <= m" (shows="above") or "mean >= m" (shows="below") with factors 1 + lambda_t
+(x_t - m_t), or their mirror image. If the true mean lies in the null, x_t has a conditional mean of at most m_t,
+every factor a conditional expectation of at most 1, and P(e ever reaches 1/alpha) <= alpha. No limit theorem: it is
+exact for finite samples.
 
 When m_t leaves the values' range the null is impossible, since no remaining items could bring the mean back: e is
-infinite. When m_t lies beyond the other end, the null is certain; the bets go on and can only lose. (Betting nothing there
-would be valid too, but then evidence would not fall in m, and confidence limits would need a grid.)
+infinite. When m_t lies beyond the other end, the null is certain; the bets go on and can only lose. (Betting nothing
+there would be valid too, but then evidence would not fall in m, and confidence limits would need a grid.)
 
 *The order must be random.* Without replacement the guarantee comes from the order alone: a permutation drawn with a
 seed, before any answer. The order in which a file lists its items is not valid unless the items are exchangeable.
@@ -28,14 +30,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.interval import Interval, check_share
-from trialist.measurement.sequential.wealth import TOLERANCE, UNIVERSAL, Bets, Floats, Path, Wealth, log_path
+from trialist.measurement.sequential.wealth import TOLERANCE, UNIVERSAL, Bets, Path, Wealth
 
 Shows = Literal["below", "above"]
-NUM_HALVINGS = 45
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,20 @@ class Sampling(Protocol):
         ...
 
 
-PLAIN = Step()
+def take(sampling: Sampling | None, t: int, x: float) -> tuple[float, float, float, float]:
+    """Value, increment, and the increment's range, of step ``t``; tells ``sampling`` the value."""
+    if sampling is None:
+        return x, x, 0.0, 1.0
+    step = sampling.step(t)
+    sampling.learn(t, x)
+    return x, step.scale * x - step.offset, step.low, step.high
 
 
 class BoundedProcess:
     """Evidence that the mean lies "above" the threshold (against "mean <= threshold") or "below" it, an ``EProcess``.
 
-    ``num_items`` is N for sampling without replacement, None with replacement; ``sampling`` brings a control variate or unequal
-    probabilities, and its own N. ``bets`` are in the units of the values.
+    ``num_items`` is N for sampling without replacement, None with replacement; ``sampling`` brings a control variate
+    or unequal probabilities, and its own N. ``bets`` are in the units of the values.
     """
 
     def __init__(
@@ -108,16 +113,12 @@ class BoundedProcess:
         t, n = self.num_seen, self.num_items
         if n is not None and t >= n:
             raise MeasurementUndefined("the whole bank has been seen", seen=f"value {t + 1}", allowed=f"{n} values")
-        x = self.scale.unit(value)
-        step = PLAIN if self._sampling is None else self._sampling.step(t)
-        z, low = step.scale * x - step.offset, step.low
-        if self._sampling is not None:
-            self._sampling.learn(t, x)
+        x, z, low, high = take(self._sampling, t, self.scale.unit(value))
         if self._mirrored:
-            x, z, low = 1 - x, 1 - z, 1 - step.high
-        self._take(x, z, low)
+            x, z, low = 1 - x, 1 - z, 1 - high
+        self._bet(x, z, low)
 
-    def _take(self, x: float, z: float, low: float) -> None:
+    def _bet(self, x: float, z: float, low: float) -> None:
         wealth, n = self._wealth, self.num_items
         target, growth = self._m, 1.0
         if n is not None:
@@ -161,110 +162,9 @@ class BoundedProcess:
         return found if self._sampling is None else found | {**self._sampling.settings}
 
 
-class MeanSequence:
-    """A confidence sequence for the mean: at every time at once, with probability ``level``, the mean lies inside.
-
-    Two one-sided processes for every m at (1 - level)/2 each; the limits are the m at which the largest capital so far
-    reaches 2/(1 - level), so the interval never grows (the running intersection). Nothing seen gives [low, high]; the whole
-    bank seen gives its mean, within 1e-9. Raises MeasurementUndefined where every mean has been refuted.
-    """
-
-    def __init__(
-        self,
-        *,
-        level: float = 0.95,
-        low: float = 0.0,
-        high: float = 1.0,
-        num_items: int | None = None,
-        bets: Bets | None = None,
-        sampling: Sampling | None = None,
-    ) -> None:
-        self._log_limit = math.log(2 / (1 - check_share("level", level)))
-        self.scale = Scale.make(low, high)
-        self.num_items = check_items(num_items, sampling)
-        self._sampling = sampling
-        self._bets = UNIVERSAL if bets is None else bets.unit(high - low)
-        self._rows: list[tuple[float, float, float, float]] = []
-
-    def update(self, value: float) -> None:
-        """The next value; refuses what ``BoundedProcess.update`` refuses. Cheap: the limits are found when asked for."""
-        t = len(self._rows)
-        if self.num_items is not None and t >= self.num_items:
-            raise MeasurementUndefined("the whole bank has been seen", seen=f"value {t + 1}", allowed=f"{t} values")
-        x = self.scale.unit(value)
-        step = PLAIN if self._sampling is None else self._sampling.step(t)
-        if self._sampling is not None:
-            self._sampling.learn(t, x)
-        self._rows.append((x, step.scale * x - step.offset, step.low, step.high))
-
-    def path(self) -> Path:
-        return Path(*(np.array(column, dtype=np.float64) for column in zip(*self._rows, strict=True)))
-
-    def interval(self) -> Interval:
-        if not self._rows:
-            return Interval(self.scale.low, self.scale.high)
-        path = self.path()
-        low = lower_limit(path, self._log_limit, self.num_items, self._bets)
-        high = 1 - lower_limit(path.mirrored(), self._log_limit, self.num_items, self._bets)
-        if low > high:
-            raise MeasurementUndefined(
-                "every mean has been refuted: the order wasn't random, or this is a sequence that misses the mean",
-                seen=f"above {self.scale.value(low)} and below {self.scale.value(high)}",
-                next_step=f"happens with probability at most {2 * math.exp(-self._log_limit):g} in a random order",
-            )
-        return Interval(self.scale.value(low), self.scale.value(high))
-
-
-def mean_sequence(
-    values: ArrayLike,
-    *,
-    at: Sequence[int],
-    level: float = 0.95,
-    low: float = 0.0,
-    high: float = 1.0,
-    num_items: int | None = None,
-    bets: Bets | None = None,
-) -> list[Interval]:
-    """The intervals of a ``MeanSequence`` after ``at`` values (ascending counts, at most len(values)), one each."""
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1 or list(at) != sorted(at) or not all(0 <= k <= len(found) for k in at):
-        raise MeasurementUndefined(
-            "a confidence sequence needs a row of values and ascending times", seen=f"{found.shape}, at {list(at)}"
-        )
-    sequence = MeanSequence(level=level, low=low, high=high, num_items=num_items, bets=bets)
-    intervals: list[Interval] = []
-    start = 0
-    for stop in at:
-        for value in found[start:stop].tolist():
-            sequence.update(value)
-        start = stop
-        intervals.append(sequence.interval())
-    return intervals
-
-
-def lower_limit(path: Path, log_limit: float, num_items: int | None, bets: Bets) -> float:
-    """The largest m, to rounding, such that "mean <= m" has been refuted: its capital once reached exp(log_limit).
-
-    The capital falls in m (a bet is constant in m, or share / (m - low_t), and the factor falls either way), so m is found by
-    bisection; the end that is returned is a refuted one, or 0.
-    """
-    below, above = 0.0, 1.0
-    for _ in range(NUM_HALVINGS):
-        middle = (below + above) / 2
-        if float(log_path(path, middle, num_items, bets).max()) >= log_limit:
-            below = middle
-        else:
-            above = middle
-    return below
-
-
 def walk(values: Sequence[float], sampling: Sampling) -> Path:
     """The increments of ``values``, in [0, 1] and in the order drawn, under ``sampling``: the input of ``log_path``."""
-    rows: list[tuple[float, float, float, float]] = []
-    for t, x in enumerate(values):
-        step = sampling.step(t)
-        sampling.learn(t, x)
-        rows.append((x, step.scale * x - step.offset, step.low, step.high))
+    rows = [take(sampling, t, x) for t, x in enumerate(values)]
     return Path(*(np.array(column, dtype=np.float64) for column in zip(*rows, strict=True)))
 
 

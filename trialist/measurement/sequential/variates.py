@@ -1,27 +1,29 @@
 """Control variates from other models' answers: the same guarantee, from fewer answers.
 
-Step t draws item i_t uniformly from the n = N - t + 1 items that remain. Before the draw there is a prediction g_t(i) for
-every item and a coefficient c_t, both made from the past: the items and values of steps 1 to t - 1, and anything that
-doesn't depend on this model's other answers. The sum of g_t over the remaining items is known, so
+Step t draws item i_t uniformly from the n = N - t + 1 items that remain. Before the draw there is a prediction g_t(i)
+for every item and a coefficient c_t, both made from the past: the items and values of steps 1 to t - 1, and anything
+that doesn't depend on this model's other answers. The sum of g_t over the remaining items is known, so
 
     z_t = x_t - c_t (g_t(i_t) - mean of g_t over the remaining items)
 
-can be computed. *Why it is valid:* given the past, i_t is uniform on the remaining items, so the bracket has a conditional
-mean of exactly 0, whatever g_t and c_t are, and E[z_t | past] = E[x_t | past] = mu_t. The betting factor
-1 + lambda_t (z_t - m_t) then has conditional mean 1 + lambda_t (mu_t - m_t) <= 1 under "mean <= m" with lambda_t >= 0 fixed by
-the past, and it stays positive because lambda_t is capped by the lowest value z_t can take: with c_t >= 0
+can be computed. *Why it is valid:* given the past, i_t is uniform on the remaining items, so the bracket has a
+conditional mean of exactly 0, whatever g_t and c_t are, and E[z_t | past] = E[x_t | past] = mu_t. The betting factor
+1 + lambda_t (z_t - m_t) then has conditional mean 1 + lambda_t (mu_t - m_t) <= 1 under "mean <= m" with lambda_t >= 0
+fixed by the past, and it stays positive because lambda_t is capped by the lowest value z_t can take: with c_t >= 0
 
     z_t >= 0 - c_t (max of g_t over the remaining - their mean) = low_t,    z_t <= 1 - c_t (min - mean) = high_t
 
-(max and min change places for c_t < 0). So a bad, adversarial or broken predictor costs answers and never validity. The only
-assumptions are that the order is a random permutation, drawn independently of the answers, and that nothing of the
-model's future answers reaches the predictor. A fixed order from a file isn't random.
+(max and min change places for c_t < 0). So a bad, adversarial or broken predictor costs answers and never validity.
+The one assumption is that the order is a random permutation, drawn independently of the answers, of which the
+predictor knows only the part already asked. (For validity it might even know the answers; it would only be pointless
+to ask then. What breaks the proof is knowing which item comes next.) A fixed order from a file isn't random.
 
 c_t is the regression coefficient of past values on past centred predictions, with a prior at 1; it goes to 0 for noise
 and below 0 for a predictor that is wrong on purpose.
 
-Waudby-Smith & Ramdas 2024, J. R. Stat. Soc. B 86, section 5 for the process. The increment is the one of a difference estimator for a
-finite population (Saerndal, Swensson & Wretman 1992, Model Assisted Survey Sampling, chapter 6), applied step by step.
+Waudby-Smith & Ramdas 2024, J. R. Stat. Soc. B 86, section 5 for the process. The increment is the one of a difference
+estimator for a finite population (Saerndal, Swensson & Wretman 1992, Model Assisted Survey Sampling, chapter 6),
+applied step by step.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ def random_order(num_items: int, generator: np.random.Generator) -> Ints:
 
 
 class Refits:
-    """Asks a predictor at growing times and checks what it says: values in [low, high] become [0, 1], and are clipped."""
+    """Asks a predictor at growing times and checks what it says: values in [low, high] become [0, 1], and are
+    clipped."""
 
     def __init__(self, predictor: Predictor, num_items: int, scale: Scale) -> None:
         self.num_items = num_items
@@ -112,8 +115,9 @@ class Coefficient:
 class ControlVariate:
     """Items in a random ``order`` of the whole bank, with a predictor: a ``Sampling`` for ``BoundedProcess``.
 
-    ``order`` (N,) is a permutation of 0 .. N - 1, from ``random_order``. ``low`` and ``high`` are the values' range, also that
-    of the predictions. Raises MeasurementUndefined if it isn't a permutation or the predictor gives no finite numbers.
+    ``order`` (N,) is a permutation of 0 .. N - 1, from ``random_order``. ``low`` and ``high`` are the values' range,
+    also that of the predictions. Raises MeasurementUndefined if it isn't a permutation or the predictor gives no
+    finite numbers.
     """
 
     def __init__(self, order: Ints, predictor: Predictor, *, low: float = 0.0, high: float = 1.0) -> None:

@@ -1,18 +1,20 @@
 """The capital of a gambler who bets against "the mean is at most m", for values in [0, 1].
 
-At step t the increment z_t has a conditional mean of at most m_t under the null, and z_t >= low_t. A bet lambda_t that is
-fixed before z_t, 0 <= lambda_t <= share / (m_t - low_t), multiplies the capital by 1 + lambda_t (z_t - m_t): positive, and
-of conditional mean at most 1. The capital starts at 1, so P(it ever reaches 1/alpha) <= alpha (Ville 1939).
+At step t the increment z_t has a conditional mean of at most m_t under the null, and z_t >= low_t. A bet lambda_t
+that is fixed before z_t, 0 <= lambda_t <= share / (m_t - low_t), multiplies the capital by 1 + lambda_t (z_t - m_t):
+positive, and of conditional mean at most 1. The capital starts at 1, so P(it ever reaches 1/alpha) <= alpha (Ville
+1939).
 
 The best constant bet for a mean at m_t + d and a variance v is about d / (v + d^2): the maximum of the second-order
-expansion of E[log(1 + lambda (z - m_t))]. ``Bets`` is a mixture of such bets over several distances d, the ``gaps``, with v
-the running variance of the increments. An average of capitals is a capital, so nothing is lost in validity, and the
-price of not knowing the gap is at most log(1/weight) of the best component.
+expansion of E[log(1 + lambda (z - m_t))]. ``Bets`` is a mixture of such bets over several distances d, the ``gaps``,
+with v the running variance of the increments. An average of capitals is a capital, so nothing is lost in validity,
+and the price of not knowing the gap is at most log(1/weight) of the best component.
 
 Waudby-Smith & Ramdas 2024, J. R. Stat. Soc. B 86, sections 4 and 5. Their bets estimate the distance from the past
-(aGRAPA) or ignore it (predictable plug-in); ours are designed at gaps, as a gate has one. Two more consequences: lambda_t
-doesn't depend on m except through its cap, so the capital falls in m and confidence limits come by bisection
-without a grid; and without replacement the gap grows with what remains, d N / (N - t + 1), as the distance to m_t does.
+(aGRAPA) or ignore it (predictable plug-in); ours are designed at gaps, as a gate has one. Two more consequences:
+lambda_t doesn't depend on m except through its cap, so the capital falls in m and confidence limits come by bisection
+without a grid; and without replacement the gap grows with what remains, d N / (N - t + 1), as the distance to m_t
+does.
 """
 
 from __future__ import annotations
@@ -68,7 +70,8 @@ UNIVERSAL = Bets(gaps=(0.02, 0.05, 0.12, 0.3), weights=(1.0, 1.0, 1.0, 1.0))
 
 
 def designed(gap: float) -> Bets:
-    """Bets for a claim designed at ``gap``, in the units of the values: strongest there, still quick when it is wider."""
+    """Bets for a claim designed at ``gap``, in the units of the values: strongest there, still quick when it is
+    wider."""
     return Bets(gaps=(gap, 3 * gap), weights=(0.75, 0.25))
 
 
@@ -76,8 +79,8 @@ def designed(gap: float) -> Bets:
 class Path:
     """Increments of one sampling order, in units of [0, 1]; each array has shape (n,).
 
-    ``values`` x_t; ``increments`` z_t, of conditional mean equal to that of x_t, within [``lows``, ``highs``], which are
-    known before x_t. Without a control variate z = x, lows = 0, highs = 1.
+    ``values`` x_t; ``increments`` z_t, of conditional mean equal to that of x_t, within [``lows``, ``highs``], which
+    are known before x_t. Without a control variate z = x, lows = 0, highs = 1.
     """
 
     values: Floats
@@ -130,8 +133,9 @@ def log_sum(logs: Sequence[float]) -> float:
 
 
 def log_path(path: Path, m: float, num_items: int | None, bets: Bets) -> Floats:
-    """log of the capital against 'the mean is at most m' after each value of ``path``, shape (n,); infinite from where the
-    null became impossible. The same numbers as ``Wealth`` and the null's bookkeeping in ``BoundedProcess``, at once."""
+    """log of the capital against 'the mean is at most m' after each value of ``path``, shape (n,); infinite from
+    where the null became impossible. The same numbers as ``Wealth`` and the null's bookkeeping in ``BoundedProcess``,
+    at once."""
     n = len(path.values)
     before = np.arange(n, dtype=np.float64)
     total = np.cumsum(path.values)
