@@ -30,7 +30,7 @@ class Batches:
     used are asked for in vain, plus ``first``."""
 
     first: int = 8
-    growth: float = 1.5
+    growth: float = 1.25
     largest: int = 256
 
     def __post_init__(self) -> None:

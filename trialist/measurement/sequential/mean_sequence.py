@@ -2,7 +2,7 @@
 
 Two one-sided processes of ``bounded.py`` for every m, at (1 - level)/2 each. What has been refuted at any time stays
 refuted (the running intersection), so the intervals are nested, and P(all of them hold the mean) >= level.
-Waudby-Smith & Ramdas 2024, J. R. Stat. Soc. B 86, theorems 3 and 4.
+Waudby-Smith & Ramdas 2024, J. R. Stat. Soc. B 86, sections 4 and 5.
 """
 
 from __future__ import annotations
