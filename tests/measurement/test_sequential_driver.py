@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.sequential.active import ActiveSampling
-from trialist.measurement.sequential.bounded import BoundedProcess
+from trialist.measurement.sequential.bounded import rebuild
 from trialist.measurement.sequential.bounded_gate import bounded_gate
 from trialist.measurement.sequential.certificate import Key, digest
 from trialist.measurement.sequential.driver import ONE_BY_ONE, Batches, Decision, decide
 from trialist.measurement.sequential.gate import Gate, verify
 from trialist.measurement.sequential.predictors import mean_of_others
 from trialist.measurement.sequential.variates import ControlVariate, random_order
-from trialist.measurement.sequential.wealth import designed
 
 
 class Scripted:
@@ -64,8 +63,8 @@ def test_decides_early_and_asks_little_in_vain(share: float, verdict: str) -> No
     assert found.num_unused <= 8 + 0.25 * found.certificate.num_seen
     assert found.certificate.order_sha256 == digest(ORDER)
     used = list(found.values.values())[: found.certificate.num_seen]
-    fresh = [BoundedProcess(0.5, shows=side, num_items=400, bets=designed(0.15)) for side in ("above", "below")]
-    assert verify(found.certificate, used, order=ORDER, processes=(fresh[0], fresh[1])) == ()
+    fresh = rebuild(found.certificate.rule.pass_process), rebuild(found.certificate.rule.fail_process)
+    assert verify(found.certificate, used, order=ORDER, processes=fresh) == ()
 
 
 @settings(max_examples=25, deadline=None)

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measurement_helpers import data_path, reference
+from real import ROOT
 from test_documents import blocks
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.check import CERTAINTY
 from trialist.measurement.proportions import clopper_pearson
 from trialist.measurement.sequential.active import ActiveSampling
-from trialist.measurement.sequential.bounded import BoundedProcess, Sampling, Shows, walk
+from trialist.measurement.sequential.bounded import BoundedProcess, Sampling, Shows, rebuild, walk
 from trialist.measurement.sequential.mean_sequence import MeanSequence
 from trialist.measurement.sequential.predictors import (
     FactorRidge,
@@ -225,6 +227,22 @@ def test_two_processes_share_one_sampling_and_a_constant_predictor_changes_nothi
     assert run(constant_one, values.tolist()) == pytest.approx(run(plain, values.tolist()), abs=1e-9)
 
 
+def test_a_process_is_rebuilt_with_its_sampling_only() -> None:
+    def sampling(*order: int) -> ControlVariate:
+        return ControlVariate(np.array(order), mean_of_others(OTHERS), low=-1, high=1)
+
+    process = BoundedProcess(0.2, shows="below", low=-1, high=1, bets=STRONG, sampling=sampling(2, 0, 1, 4, 3))
+    settings = process.settings
+    again = rebuild(settings, sampling(2, 0, 1, 4, 3))
+    assert again.settings == settings
+    assert run(again, BANK) == run(process, BANK)
+    for wrong in (None, sampling(0, 1, 2, 3, 4)):
+        with pytest.raises(MeasurementUndefined):
+            rebuild(settings, wrong)
+    plain = BoundedProcess(0.2, shows="above", bets=designed(0.1 / 3))
+    assert rebuild(plain.settings).settings == plain.settings
+
+
 def test_process_and_path_agree_on_both_sides() -> None:
     generator = np.random.default_rng(2)
     order = random_order(80, generator)
@@ -351,6 +369,30 @@ def refusals() -> list[Callable[[], object]]:
 def test_refusals(number: int) -> None:
     with pytest.raises(MeasurementUndefined):
         refusals()[number]()
+
+
+@pytest.mark.data
+def test_the_benchmark_on_one_order_of_four_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table of LiveBench, what the page says of it, and predictors that see other families only."""
+    monkeypatch.setenv("TRIALIST_DATA", str(data_path("")))
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import livebench_gate as bench
+
+    bank = bench.load()
+    shape = reference("livebench_shape")
+    assert bank.scores.shape == (shape["questions_complete"], shape["models_nearly_complete"])
+    assert sorted(bank.scores.mean(axis=0))[-3:] == pytest.approx(sorted(shape["top3_mean"].values()))
+    assert len(bank.reported()) == 24
+    phi = bank.families.index("phi")
+    assert bank.others(phi).shape[1] == 41 - bank.families.count("phi")
+    asked = bench.orders(bank, 1)[::6]
+    for name, least in (("mean of others", 1.3), ("flipping", 0.9)):
+        tally = bench.measure(bank, bench.PREDICTORS[name], asked, (0.05,))
+        row = tally.runs(0.05).row(name, 0.05)
+        assert row["wrong"] == row["undecided"] == 0
+        assert row["ratio"] > least
+    # Published for a variance of .2 and the same bank; ours is the mean over the models' own variances.
+    assert 350 < np.mean([bench.fixed_size(float(bank.scores[:, j].var(ddof=1)), 1136) for j in range(41)]) < 450
 
 
 def test_the_page(capsys: pytest.CaptureFixture[str]) -> None:

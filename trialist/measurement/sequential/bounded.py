@@ -162,6 +162,31 @@ class BoundedProcess:
         return found if self._sampling is None else found | {**self._sampling.settings}
 
 
+def rebuild(settings: Mapping[str, str | float], sampling: Sampling | None = None) -> BoundedProcess:
+    """A fresh process from its ``settings``, so that a certificate can be verified. A ``sampling`` must be given
+    again, since a predictor can't be stored; without one, settings that name one are refused."""
+    if settings.get("kind") != "bounded" or ("sampling" in settings) != (sampling is not None):
+        raise MeasurementUndefined(
+            "settings that don't give this process back",
+            seen=f"kind {settings.get('kind')}, sampling {settings.get('sampling', 'none')}",
+            allowed="kind bounded, and the sampling that the settings name",
+        )
+    gaps, weights = (tuple(map(float, str(settings[name]).split())) for name in ("gaps", "weights"))
+    items = settings["num_items"]
+    process = BoundedProcess(
+        float(settings["threshold"]),
+        shows=check_shows(settings["shows"]),
+        low=float(settings["low"]),
+        high=float(settings["high"]),
+        num_items=None if isinstance(items, str) else int(items),
+        bets=Bets(gaps, weights, float(settings["share"])),
+        sampling=sampling,
+    )
+    if process.settings != dict(settings):
+        raise MeasurementUndefined("a sampling of other settings", seen=str(process.settings), allowed=str(settings))
+    return process
+
+
 def walk(values: Sequence[float], sampling: Sampling) -> Path:
     """The increments of ``values``, in [0, 1] and in the order drawn, under ``sampling``: the input of ``log_path``."""
     rows = [take(sampling, t, x) for t, x in enumerate(values)]
@@ -203,8 +228,8 @@ class Scale:
         return (threshold - self.low) / (self.high - self.low)
 
 
-def check_shows(shows: Shows) -> Shows:
-    if shows not in ("below", "above"):
+def check_shows(shows: str | float) -> Shows:
+    if shows != "below" and shows != "above":
         raise MeasurementUndefined("a mean is shown to lie below or above", seen=str(shows), allowed="below, above")
     return shows
 
