@@ -152,8 +152,8 @@ def verify(
 ) -> tuple[str, ...]:
     """What in ``certificate`` doesn't follow from the stored ``values`` (None: missing); empty if all of it does.
 
-    Replays the rule from its settings. ``order`` is compared with the registered one if given. ``processes``: fresh
-    ones for kinds that this module can't build. The verdict must fall exactly at the last value, not before and not later.
+    Replays the rule from its settings. ``order`` is compared with the registered one if given. ``processes``: fresh ones
+    for kinds that this module can't build. The verdict must fall at the last value, not before and not later.
     A certificate isn't signed: that the rule came before the data is shown by a digest published before them.
     """
     problems = [
