@@ -2,13 +2,13 @@
 
     Task(..., early_stopping=InspectGate(rate_gate(rate_design(p0=0.05))))
 
-The order is the order of the task's samples, registered before the first answer: shuffle the data set with a fixed seed, or
-the first values speak for the beginning of the file only. Samples that finish early wait for those before them. With
-several epochs an item's mean is one value; Inspect runs all items of one epoch before the next, so values come
+The order is the order of the task's samples, registered before the first answer: shuffle the data set with a fixed
+seed, or the first values speak for the beginning of the file only. Samples that finish early wait for those before them.
+With several epochs an item's mean is one value; Inspect runs all items of one epoch before the next, so values come
 with the last epoch and at most its calls are saved.
 
-An item is missing, and enters at its worst, if any of its epochs ends in an error, has no score, or has one that isn't a
-number in [0, 1]. Inspect doesn't report errors to ``EarlyStopping``; they come through its public hook
+An item is missing, and enters at its worst, if any of its epochs ends in an error, has no score, or has one that isn't
+a number in [0, 1]. Inspect doesn't report errors to ``EarlyStopping``; they come through its public hook
 ``on_sample_end``, registered once a process.
 
 The certificate, the values and the verdict stand in the log under ``results.early_stopping.metadata``.
@@ -131,7 +131,9 @@ class InspectGate:
             return None
         if self._scorer is None and len(scores) > 1:
             raise MeasurementUndefined(
-                "several scores: the gate needs the name of one", seen=", ".join(scores), next_step="InspectGate(scorer=)"
+                "several scores: the gate needs the name of one",
+                seen=", ".join(scores),
+                next_step="InspectGate(scorer=)",
             )
         name = self._scorer or next(iter(scores))
         if name not in scores:

@@ -52,10 +52,11 @@ class Beta:
 def default_prior(p0: float, shows: Shows) -> Beta:
     """Beta(.75, 3 / p0) to show "below", Beta(3, .75 / p0) to show "above" (second parameter at least 1).
 
-    Chosen by exact expected sample numbers (``operating``) at alpha = beta = .05 for p0 = .2, .1, .05, .02, .01 on a grid of
-    A = .5 ... 4 and B p0 = 0 ... 6. "below" favours rates from 0 to p0 / 3, "above" from 2 p0 to 6 p0. Fixed-n numbers over
-    expected ones with these priors, and with Beta(1, 1) on both sides: 3.3 to 3.7 and 2.7 to 2.9 at rate 0, 1.1 to 1.2 and
-    1.0 to 1.2 at p0 / 3, .54 to .59 and .56 to .62 at p0 / 2, 4.5 to 5.6 and 2.7 to 5.6 at 3 p0.
+    Chosen by exact expected sample numbers (``operating``) at alpha = beta = .05 for p0 = .2, .1, .05, .02, .01, on a
+    grid of A = .5 ... 4 and B p0 = 0 ... 6. "below" favours rates from 0 to p0 / 3, "above" those from 2 p0 to 6 p0.
+    Fixed-n numbers over expected ones, with these priors and with Beta(1, 1) on both sides: at rate 0, 3.3 to 3.7
+    against 2.7 to 2.9; at p0 / 3, 1.1 to 1.2 against 1.0 to 1.2; at p0 / 2, .54 to .59 against .56 to .62; at 3 p0,
+    4.5 to 5.6 against 2.7 to 5.6.
     """
     check_share("p0", p0)
     return Beta(0.75, max(1.0, 3 / p0)) if shows == "below" else Beta(3.0, max(1.0, 0.75 / p0))
