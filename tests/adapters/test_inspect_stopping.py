@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,24 @@ from trialist.measurement.sequential.gate import rate_gate, verify
 DESIGN = rate_design(0.05, cap=300)
 TASK = SimpleNamespace(eval_id="one")
 INSTALLED = importlib.util.find_spec("inspect_ai") is not None
+
+
+def with_inspect(test: Any) -> Any:
+    """Inspect leaves streams open; they are collected inside the test, where their warnings are ignored."""
+    marks = [
+        pytest.mark.skipif(not INSTALLED, reason="needs inspect_ai"),
+        pytest.mark.filterwarnings("ignore"),
+        pytest.mark.usefixtures("_collected"),
+    ]
+    for mark in marks:
+        test = mark(test)
+    return test
+
+
+@pytest.fixture
+def _collected() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -199,8 +218,7 @@ def read_back(log: Any) -> tuple[dict[str, Any], Certificate]:
     return metadata, certificate
 
 
-@pytest.mark.skipif(not INSTALLED, reason="needs inspect_ai")
-@pytest.mark.filterwarnings("ignore")
+@with_inspect
 def test_inspect_stops_with_a_certificate_in_its_log(tmp_path: Path) -> None:
     """Alone and with 20 in flight: one certificate, PASS after 70 of 300 samples."""
     found: list[Certificate] = []
@@ -217,8 +235,7 @@ def test_inspect_stops_with_a_certificate_in_its_log(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
-@pytest.mark.skipif(not INSTALLED, reason="needs inspect_ai")
-@pytest.mark.filterwarnings("ignore")
+@with_inspect
 def test_inspect_reports_errors_as_missing(tmp_path: Path) -> None:
     log = Scripted(60, wrong=frozenset({4}), broken=frozenset({2})).run(InspectGate(rate_gate(DESIGN)), tmp_path, 10)
     metadata, certificate = read_back(log)
@@ -226,8 +243,7 @@ def test_inspect_reports_errors_as_missing(tmp_path: Path) -> None:
     assert (certificate.verdict, certificate.num_missing) == ("UNDECIDED", 1)
 
 
-@pytest.mark.skipif(not INSTALLED, reason="needs inspect_ai")
-@pytest.mark.filterwarnings("ignore")
+@with_inspect
 def test_inspect_fails_early_over_epochs(tmp_path: Path) -> None:
     task = Scripted(20, wrong=frozenset(range(0, 20)), epochs=2)
     metadata, certificate = read_back(task.run(InspectGate(rate_gate(DESIGN)), tmp_path, 1))
