@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,8 @@ def fixed_design(p0: float, *, alpha: float = 0.05, power: float = 0.9, at: floa
         check_share(name, share)
     if not 0 <= at < p0:
         raise MeasurementUndefined("power is asked for at a rate below p0", seen=str(at), allowed=f"0 <= at < {p0}")
-    start = 1
+    # Below this n not even a stream without events shows anything.
+    start = max(1, math.floor(math.log(alpha) / math.log1p(-p0)))
     while start <= MAX_FIXED:
         n = np.arange(start, start + 1000)
         # Where the distribution function reaches alpha, then down to the largest count that is allowed.

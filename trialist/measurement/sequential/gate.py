@@ -59,7 +59,8 @@ class Gate:
             raise MeasurementUndefined("a gate needs a cap of values", seen=str(cap), allowed="1, 2, ...")
         if pass_process is fail_process or pass_process.num_seen or fail_process.num_seen:
             raise MeasurementUndefined("a gate needs two processes that have seen no value")
-        self.rule = GateRule(alpha, beta, cap, missing, _settings(pass_process), _settings(fail_process))
+        worst = (float(missing[0]), float(missing[1]))
+        self.rule = GateRule(alpha, beta, cap, worst, _settings(pass_process), _settings(fail_process))
         self._pass, self._fail = pass_process, fail_process
         self._values: list[float | None] = []
         self._order: tuple[Key, ...] = ()
@@ -87,7 +88,7 @@ class Gate:
 
     def update(self, value: float) -> Verdict | None:
         """Take the next value; the verdict, or None to go on."""
-        return self._take(value, (value, value))
+        return self._take(float(value), (value, value))
 
     def update_missing(self) -> Verdict | None:
         """Take the next value as missing."""
@@ -126,6 +127,8 @@ class Gate:
             )
         if self._order and self.num_seen >= len(self._order):
             raise MeasurementUndefined("a value beyond the registered order", seen=f"{len(self._order)} registered")
+        if not self._pass.num_seen == self._fail.num_seen == self.num_seen:
+            raise MeasurementUndefined("a process has seen other values than the gate", next_step="start a new gate")
         self._pass.update(seen[0])
         self._fail.update(seen[1])
         self._values.append(value)
@@ -153,17 +156,18 @@ def verify(
     """What in ``certificate`` doesn't follow from the stored ``values`` (None: missing); empty if all of it does.
 
     Replays the rule from its settings. ``order`` is compared with the registered one if given. ``processes``: fresh
-    ones for kinds that this module can't build. The verdict must fall exactly at the last value, not before and not later.
+    ones for kinds that this module can't build. The verdict must fall at the last value, not before and not later.
     A certificate isn't signed: that the rule came before the data is shown by a digest published before them.
     """
+    values = [None if value is None else float(value) for value in values]
     problems = [
         text
         for holds, text in (
             (certificate.rule.digest == certificate.rule_sha256, "the rule isn't the one of its digest"),
-            (digest(list(values)) == certificate.values_sha256, "the values aren't those of the digest"),
+            (digest(values) == certificate.values_sha256, "the values aren't those of the digest"),
             (order is None or digest(order) == certificate.order_sha256, "the order isn't the registered one"),
             (len(values) == certificate.num_seen, f"{len(values)} values, {certificate.num_seen} certified"),
-            (list(values).count(None) == certificate.num_missing, "another number of missing values"),
+            (values.count(None) == certificate.num_missing, "another number of missing values"),
         )
         if not holds
     ]

@@ -16,7 +16,8 @@ from trialist.measurement.sequential.truncated_beta import Walk, log_integral
 JEFFREYS = Beta(0.5, 0.5)
 """One prior for every p0: the argument in ``upper_bound`` needs it not to move with p0."""
 EDGE = 1e-12
-NUM_HALVINGS = 60
+SLACK = 1e-9
+MAX_STEPS = 100
 
 
 def upper_bound(k: float, n: float, *, confidence: float = 0.95, prior: Beta = JEFFREYS) -> float:
@@ -27,20 +28,30 @@ def upper_bound(k: float, n: float, *, confidence: float = 0.95, prior: Beta = J
         d log e / d p0 = ((n p0 - k) - (1 - 1/e) / S) / (p0 (1 - p0))   and   1 / S < A,
 
     so from (k + A) / n on, log e rises in p0 once it is above 0. The bound is never put below that point.
+    Solved by Newton's method inside a bracket, to a relative SLACK, and rounded up by as much.
     """
     check_count(k, n)
-    target = math.log(1 / (1 - check_share("confidence", confidence)))
-    low, high = (k + prior.a) / n, 1 - EDGE
-    if low >= high or _log_e(k, n, high, prior) < target:
+    check_share("confidence", confidence)
+    return _solve(k, n, math.log(1 / (1 - confidence)), prior, 1 - EDGE)
+
+
+def _solve(k: float, n: float, target: float, prior: Beta, high: float) -> float:
+    """The crossing of ``target`` in [(k + A) / n, high]; 1 if log e is below it at ``high``."""
+    low = (k + prior.a) / n
+    if low >= high:
         return 1.0
-    if _log_e(k, n, low, prior) >= target:
-        return low
-    for _ in range(NUM_HALVINGS):
-        middle = (low + high) / 2
-        if high - low <= EDGE * high:
+    p = high
+    log_e, slope = _log_e(k, n, p, prior)
+    if log_e < target:
+        return 1.0
+    for _ in range(MAX_STEPS):
+        step = p - (log_e - target) / slope if slope > 0 else low
+        last, p = p, step if low < step < high else (low + high) / 2
+        if abs(p - last) <= SLACK * min(p, 1 - p):
             break
-        low, high = (low, middle) if _log_e(k, n, middle, prior) >= target else (middle, high)
-    return high
+        log_e, slope = _log_e(k, n, p, prior)
+        low, high = (low, p) if log_e >= target else (p, high)
+    return min(1.0, p * (1 + SLACK))
 
 
 def lower_bound(k: float, n: float, *, confidence: float = 0.95, prior: Beta = JEFFREYS) -> float:
@@ -49,10 +60,12 @@ def lower_bound(k: float, n: float, *, confidence: float = 0.95, prior: Beta = J
     return 1 - upper_bound(n - k, n, confidence=confidence, prior=_mirrored(prior))
 
 
-def _log_e(k: float, n: float, p0: float, prior: Beta) -> float:
-    """log e(k, n) of the process "below" p0."""
+def _log_e(k: float, n: float, p0: float, prior: Beta) -> tuple[float, float]:
+    """log e(k, n) of the process "below" p0, and its derivative in p0."""
     start = log_integral(prior.a, prior.b, p0, 1 - p0)
-    return log_integral(prior.a + k, prior.b + n - k, p0, 1 - p0) - start
+    log_e = log_integral(prior.a + k, prior.b + n - k, p0, 1 - p0) - start
+    # (1 - 1/e) / S without overflow: exp(-start) - exp(-start - log_e).
+    return log_e, (n * p0 - k - math.exp(-start) + math.exp(-start - log_e)) / (p0 * (1 - p0))
 
 
 def _mirrored(prior: Beta) -> Beta:
@@ -126,7 +139,8 @@ class _Side:
         return self.smallest
 
     def _solve(self) -> None:
-        found = upper_bound(self.k, self.n, confidence=self.confidence, prior=self.prior)
+        high = self.smallest if self.walk is not None else 1 - EDGE
+        found = _solve(self.k, self.n, math.log(1 / (1 - self.confidence)), self.prior, high)
         if found < self.smallest:
             a, b = self.prior.a, self.prior.b
             self.smallest = found
