@@ -202,7 +202,7 @@ def test_the_confidence_sequence_covers_at_all_times(num_items: int | None) -> N
         except MeasurementUndefined:
             return Interval(math.nan, math.nan)
 
-    found = coverage(estimator, draw, truth=0.1, repetitions=150, generator=np.random.default_rng(3))
+    found = coverage(estimator, draw, truth=0.1, repetitions=100, generator=np.random.default_rng(3))
     assert found.reaches(0.9)
     assert found.share < 1
 

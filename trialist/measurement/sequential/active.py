@@ -87,6 +87,10 @@ class ActiveSampling:
         return self._num_items
 
     @property
+    def scale(self) -> Scale:
+        return self._refits.scale
+
+    @property
     def settings(self) -> dict[str, str | float]:
         return {"sampling": "active", "least": self._least, "predictor": self._refits.name}
 

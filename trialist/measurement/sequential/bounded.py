@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
@@ -52,6 +52,11 @@ class Sampling(Protocol):
 
     @property
     def num_items(self) -> int: ...
+
+    @property
+    def scale(self) -> Scale:
+        """The range of the values."""
+        ...
 
     @property
     def settings(self) -> Mapping[str, str | float]:
@@ -97,7 +102,7 @@ class BoundedProcess:
         self.scale = Scale.make(low, high)
         m = self.scale.threshold(threshold)
         self.threshold = threshold
-        self.num_items = check_items(num_items, sampling)
+        self.num_items = check_items(num_items, sampling, self.scale)
         self.bets = Bets(tuple(g * (high - low) for g in UNIVERSAL.gaps), UNIVERSAL.weights) if bets is None else bets
         self._sampling = sampling
         self.shows: Shows = check_shows(shows)
@@ -175,7 +180,7 @@ def rebuild(settings: Mapping[str, str | float], sampling: Sampling | None = Non
     items = settings["num_items"]
     process = BoundedProcess(
         float(settings["threshold"]),
-        shows=check_shows(settings["shows"]),
+        shows=cast(Shows, settings["shows"]),
         low=float(settings["low"]),
         high=float(settings["high"]),
         num_items=None if isinstance(items, str) else int(items),
@@ -228,13 +233,18 @@ class Scale:
         return (threshold - self.low) / (self.high - self.low)
 
 
-def check_shows(shows: str | float) -> Shows:
-    if shows != "below" and shows != "above":
+def check_shows(shows: Shows) -> Shows:
+    if shows not in ("below", "above"):
         raise MeasurementUndefined("a mean is shown to lie below or above", seen=str(shows), allowed="below, above")
     return shows
 
 
-def check_items(num_items: int | None, sampling: Sampling | None) -> int | None:
+def check_items(num_items: int | None, sampling: Sampling | None, scale: Scale) -> int | None:
+    """N, or None with replacement."""
+    if sampling is not None and sampling.scale != scale:
+        raise MeasurementUndefined(
+            "a sampling made for values of another range", seen=str(sampling.scale), allowed=str(scale)
+        )
     own = None if sampling is None else sampling.num_items
     if num_items is not None and own is not None and num_items != own:
         raise MeasurementUndefined("two sizes of the bank", seen=f"{num_items} and {own}", allowed="the same, or one")

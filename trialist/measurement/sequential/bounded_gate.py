@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.sequential.bounded import BoundedProcess, Sampling, Shows, check_items, check_shows
+from trialist.measurement.sequential.bounded import BoundedProcess, Sampling, Scale, Shows, check_items, check_shows
 from trialist.measurement.sequential.gate import Gate
 from trialist.measurement.sequential.wealth import designed
 
@@ -35,7 +35,7 @@ def bounded_gate(
     a control variate too, since the increment rises with the value and the sum of what was seen can only move the
     same way.
     """
-    bank = check_items(num_items, sampling)
+    bank = check_items(num_items, sampling, Scale.make(low, high))
     limit = cap if cap is not None else bank
     if limit is None or (bank is not None and limit > bank):
         raise MeasurementUndefined(

@@ -40,7 +40,7 @@ class MeanSequence:
     ) -> None:
         self._log_limit = math.log(2 / (1 - check_share("level", level)))
         self.scale = Scale.make(low, high)
-        self.num_items = check_items(num_items, sampling)
+        self.num_items = check_items(num_items, sampling, self.scale)
         self._sampling = sampling
         self._bets = UNIVERSAL if bets is None else bets.unit(high - low)
         self._rows: list[tuple[float, float, float, float]] = []

@@ -22,7 +22,7 @@ c_t is the regression coefficient of past values on past centred predictions, wi
 and below 0 for a predictor that is wrong on purpose.
 
 Waudby-Smith & Ramdas 2024, J. R. Stat. Soc. B 86, section 5 for the process. The increment is the one of a difference
-estimator for a finite population (Saerndal, Swensson & Wretman 1992, Model Assisted Survey Sampling, chapter 6),
+estimator for a finite population (Särndal, Swensson & Wretman 1992, Model Assisted Survey Sampling, chapter 6),
 applied step by step.
 """
 
@@ -62,7 +62,7 @@ class Refits:
     def __init__(self, predictor: Predictor, num_items: int, scale: Scale) -> None:
         self.num_items = num_items
         self._predictor = predictor
-        self._scale = scale
+        self.scale = scale
         self._next = 0
 
     @property
@@ -76,9 +76,9 @@ class Refits:
     def predict(self, items: Ints, values: Sequence[float]) -> Floats:
         t = len(values)
         self._next = max(t + FIRST_REFIT, int(t * REFIT_GROWTH) + 1)
-        width = self._scale.high - self._scale.low
-        raw = self._predictor(items, self._scale.low + width * np.asarray(values, dtype=np.float64))
-        found = (np.asarray(raw, dtype=np.float64) - self._scale.low) / width
+        width = self.scale.high - self.scale.low
+        raw = self._predictor(items, self.scale.low + width * np.asarray(values, dtype=np.float64))
+        found = (np.asarray(raw, dtype=np.float64) - self.scale.low) / width
         if found.shape != (self.num_items,) or not np.isfinite(found).all():
             raise MeasurementUndefined(
                 "a predictor must give a finite number for every item of the bank",
@@ -134,6 +134,10 @@ class ControlVariate:
     @property
     def num_items(self) -> int:
         return len(self._places)
+
+    @property
+    def scale(self) -> Scale:
+        return self._refits.scale
 
     @property
     def settings(self) -> dict[str, str | float]:
