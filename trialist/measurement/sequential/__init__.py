@@ -1,0 +1,1 @@
+"""Scores in a fixed order -> a decision at any time."""
