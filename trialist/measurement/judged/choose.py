@@ -8,10 +8,10 @@
 | claim | more, or no threshold given | better of exact gold bounds and judge betting bounds, half the error each |
 | either | drawn with unequal known probabilities | Horvitz-Thompson betting bounds |
 
-PPI++ is asymptotic and never carries a claim. Its two guards look at the labels, so their effect on coverage is measured
-(``docs/measurement/judged.md``) and not proven. The rule for claims looks at the threshold and at the number of gold
-labels only, both known before any label: the guarantee stands. Few expected events make halving the error costlier (no
-event in n: from 3.0 / n to 3.7 / n) than what a judge can save.
+PPI++ is asymptotic and never carries a claim. Its two guards look at the labels, so their effect on coverage is
+measured (``docs/measurement/judged.md``) and not proven. The rule for claims looks at the threshold and at the number
+of gold labels only, both known before any label: the guarantee stands. Few expected events make halving the error
+costlier (no event in n: from 3.0 / n to 3.7 / n) than what a judge can save.
 
 A judge's scores without gold labels estimate nothing and are refused.
 """
@@ -47,8 +47,9 @@ class GoldDesign:
     """How the gold labels came about, declared before they were seen.
 
     ``random``: the gold items are a simple random sample of the judged ones. If not, ``inclusion`` (N,) holds each
-    item's known probability of getting a label. ``graded``: labels may lie between ``low`` and ``high``. ``calibrated_version`` is the judge's version that the labels were
-    chosen and checked for. ``threshold`` is the claim's. ``seed`` draws the orders of betting.
+    item's known probability of getting a label. ``graded``: labels may lie between ``low`` and ``high``.
+    ``calibrated_version`` is the judge's version that the labels were checked for. ``threshold`` is the claim's.
+    ``seed`` draws the orders of betting; it must not be the seed that drew the gold items.
     """
 
     population: Population = "bank"

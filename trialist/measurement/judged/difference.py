@@ -1,15 +1,14 @@
 """Arm minus control, both judged, both with gold labels.
 
-An intervention can change what a judge gets wrong (a terser model, another refusal style), so gold labels of the control
-say nothing about the judge's error on the arm. Each arm needs its own; an arm without is refused.
+An intervention can change what a judge gets wrong (a terser model, another refusal style), so gold labels of the
+control say nothing about the judge's error on the arm. Each arm needs its own; an arm without is refused.
 
-| arms | describe | claim |
-|---|---|---|
-| paired: one bank, labels of both arms on the same items | PPI++ on the differences where its guards hold, else as claim | judge betting bound on the differences in [-(high - low), high - low] |
-| not paired | PPI++ in each where both guards hold: Var = sum, Welch's t; else as claim | each arm's claim bounds at half the error: upper = U_arm - L_control |
+Paired (one bank, both arms labelled on the same items): D_i = Y_i(arm) - Y_i(control) and the judge's own difference
+are labels and scores in [-(high - low), high - low] like any other. PPI++ describes them where its guards hold;
+otherwise, and for every claim, the betting bound with the judge. A label in one arm only isn't used.
 
-Paired: D_i = Y_i(arm) - Y_i(control) and the judge's own difference are labels and scores of ``reliance`` like any other.
-Where an item is labelled in one arm only, that label isn't used in a paired difference.
+Not paired: where both arms pass the guards, PPI++ in each, variances added, Welch's t; otherwise, and for every claim,
+each arm's claim bounds at half the error, upper = U_arm - L_control.
 """
 
 from __future__ import annotations

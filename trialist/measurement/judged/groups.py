@@ -1,4 +1,4 @@
-"""Does a binary judge err more on one group of items than on the others? Exact intervals and Fisher tests, Holm-adjusted.
+"""Does a binary judge err more on one group of items than on the others? Exact intervals, Fisher tests, Holm.
 
 For each group the judge's false-positive rate (over gold negatives) and false-negative rate (over gold positives), with
 Clopper-Pearson intervals, and Fisher's exact test of the group against all other groups together. Holm 1979 (Scand. J.
@@ -83,7 +83,7 @@ def _count(inside: NDArray[np.bool_], chosen: NDArray[np.bool_], wrong: NDArray[
 def _fisher(table: Table) -> float | None:
     if table[0] + table[1] == 0 or table[2] + table[3] == 0:
         return None
-    return float(fisher_exact([table[:2], table[2:]]).pvalue)
+    return float(fisher_exact(np.array(table).reshape(2, 2)).pvalue)
 
 
 def _holm(raw: Sequence[float | None]) -> list[float | None]:

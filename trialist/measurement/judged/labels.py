@@ -20,7 +20,7 @@ from trialist.measurement.judged.items import Floats, JudgedItems, Population
 from trialist.measurement.judged.ppi import ppi_mean
 from trialist.measurement.proportions import num_runs_needed, upper_bound
 
-MAX_FAILURES = 10_000
+MAX_FAILURES = 2_000
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ def labels_for_width(
 ) -> WidthPlan:
     """Gold labels for an interval of +- ``half_width``, from the spreads in the labels at hand.
 
-    Superpopulation: z^2 V / h^2 alone; with the judge the smallest n with Var(Y - lam f)/n + lam^2 Var(f)/(N - n) at most
-    h^2/z^2. Bank: V (1 - n/N)/n at most h^2/z^2 in both. V is smoothed for binary labels, p~ = (k + 1)/(n + 2), so that
-    labels all alike don't ask for none. Raises MeasurementUndefined as ``ppi_mean`` does, and for half_width <= 0.
+    Superpopulation: z^2 V / h^2 alone; with the judge the smallest n with Var(Y - lam f)/n + lam^2 Var(f)/(N - n) at
+    most h^2/z^2. Bank: V (1 - n/N)/n at most h^2/z^2 in both. V is smoothed for binary labels, p~ = (k + 1)/(n + 2).
+    Raises MeasurementUndefined as ``ppi_mean`` does, and for half_width <= 0.
     """
     if not half_width > 0:
         raise MeasurementUndefined("a half-width is positive", seen=str(half_width), allowed="above 0")
@@ -71,8 +71,8 @@ def labels_for_claim(rate: float, threshold: float, *, confidence: float = 0.95,
     """Fewest gold labels whose Clopper-Pearson bound is below ``threshold`` with chance ``power`` at true ``rate``.
 
     For each number of allowed events a, the smallest n with P(Binomial(n, threshold) <= a) <= 1 - confidence; then the
-    smallest a with P(Binomial(n, rate) <= a) >= power. Raises MeasurementUndefined unless 0 <= rate < threshold < 1, and
-    where more than ``MAX_FAILURES`` events would be allowed: the rate is too close to the threshold.
+    smallest a with P(Binomial(n, rate) <= a) >= power. Raises MeasurementUndefined unless 0 <= rate < threshold < 1,
+    and where more than ``MAX_FAILURES`` events would be allowed: the rate is too close to the threshold.
     """
     check_share("threshold", threshold)
     check_share("power", power)
@@ -88,19 +88,16 @@ def labels_for_claim(rate: float, threshold: float, *, confidence: float = 0.95,
         n = num_runs_needed(threshold, confidence, allowed)
         return n, float(bdtr(allowed, n, rate)) if rate > 0 else 1.0
 
-    high = 1
-    while power_of(high - 1)[1] < power:
-        high *= 2
-        if high > MAX_FAILURES:
-            raise MeasurementUndefined(
-                "the rate is too close to the threshold for any affordable number of labels",
-                seen=f"rate {rate}, threshold {threshold}",
-            )
-    # Power rises with the allowed events but for small steps down, so the search ends with a scan.
-    allowed = next(a for a in range(high // 4, high) if power_of(a)[1] >= power)
-    n, chance = power_of(allowed)
+    found = next((a for a in range(MAX_FAILURES) if power_of(a)[1] >= power), None)
+    if found is None:
+        raise MeasurementUndefined(
+            "the rate is too close to the threshold for any affordable number of labels",
+            seen=f"rate {rate}, threshold {threshold}: more than {MAX_FAILURES} allowed events",
+            allowed="a rate well below the threshold",
+        )
+    n, chance = power_of(found)
     twice = min(2 * rate, 1.0)
-    return ClaimPlan(n, allowed, chance, float(bdtr(allowed, n, twice)) if twice > 0 else 1.0)
+    return ClaimPlan(n, found, chance, float(bdtr(found, n, twice)) if twice > 0 else 1.0)
 
 
 @dataclass(frozen=True)
@@ -120,9 +117,10 @@ def neyman_allocation(
 ) -> Allocation:
     """Spread ``num_gold`` labels over strata of the judge's score.
 
-    ``sizes`` (H,) items per stratum, ``events`` of ``labelled`` gold labels in each so far (a pilot; 0 of 0 is allowed).
-    n_h in proportion to W_h s_h with s_h^2 = p~(1 - p~), p~ = (k + 1/2)/(n + 1): smoothing keeps a stratum without an
-    event from getting no label (Neyman 1934, J. R. Stat. Soc. 97). At least 2 labels and at most the stratum's size each.
+    ``sizes`` (H,) items per stratum, ``events`` of ``labelled`` gold labels in each so far (a pilot; 0 of 0 is
+    allowed). n_h in proportion to W_h s_h with s_h^2 = p~(1 - p~), p~ = (k + 1/2)/(n + 1): smoothing keeps a stratum
+    without an event from getting no label (Neyman 1934, J. R. Stat. Soc. 97). Each gets at least 2 labels and at most
+    its size.
     Raises MeasurementUndefined for fewer than 2 strata, empty strata, impossible counts, and num_gold below 2 a stratum
     or above the number of items.
     """

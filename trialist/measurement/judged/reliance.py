@@ -26,8 +26,8 @@ not the bank's own (a bank sorted by difficulty would break E[d_t | past] = 0), 
 must be fixed before the labels and not have drawn the gold items. The guarantee is over sample and seed.
 
 *Reliance.* rho_t is the regression coefficient of Y on the judge over the past, shrunk by a prior worth one observation
-at 1/2. R-AutoEval+ (Park, Zecchin & Simeone 2025, arXiv 2505.18659, section 3) mixes e-processes over a grid of constant
-reliance factors instead. We tried that: the bounds were within a few percent of each other, at five times the work.
+at 1/2. R-AutoEval+ (Park, Zecchin & Simeone 2025, arXiv 2505.18659) mixes e-processes over a grid of constant reliance
+factors instead. We tried that: the bounds were within a few percent of each other, at five times the work.
 Bets are those of ``betting``: lambda_t = sqrt(2 ln(1/alpha) / (n v_{t-1})), v the running variance of Y_t - rho_t g_t.
 Betting without replacement: Waudby-Smith & Ramdas 2024, section 5.
 """
@@ -58,11 +58,11 @@ class Track:
     taken: Floats
     num_bank: int | None
 
-    def centre(self, m: float) -> Floats | float:
+    def centre(self, m: float) -> Floats:
         """mu_t(m)."""
         if self.num_bank is None:
-            return m
-        left = self.num_bank - np.arange(self.labels.shape[1])
+            return np.full_like(self.taken, m)
+        left: Floats = self.num_bank - np.arange(self.labels.shape[1], dtype=np.float64)
         return (self.num_bank * m - self.taken) / left
 
 
@@ -112,31 +112,43 @@ def lower_mean(
 
 def log_capital(m: float, bets: Floats, track: Track) -> float:
     """log of K(m) averaged over the orders; infinite where an order proves m impossible."""
-    centre = track.centre(m)
-    if np.max(centre) > 1 + 1e-12:
-        return math.inf
-    room = np.maximum(1 - centre + track.room, 1e-12)
-    logs = np.log1p(np.minimum(bets, CAP / room) * (centre - track.labels + track.control)).sum(axis=1)
+    logs = log_capitals(m, bets, track)
     top = float(logs.max())
-    return top + math.log(float(np.exp(logs - top).mean()))
+    return top if math.isinf(top) else top + math.log(float(np.exp(logs - top).mean()))
+
+
+def log_capitals(m: float, bets: Floats, track: Track) -> Floats:
+    """log of K(m) of each order, (rows,)."""
+    centre = track.centre(m)
+    room = np.maximum(1 - centre + track.room, 1e-12)
+    step = np.minimum(bets, CAP / room) * (centre - track.labels + track.control)
+    possible = centre <= 1 + 1e-12
+    return np.where(possible.all(axis=1), np.log1p(np.where(possible, step, 0.0)).sum(axis=1), math.inf)
+
+
+def bank_track(labels: Floats, judged: Floats, *, total: float, num_bank: int, use_judge: bool = True) -> Track:
+    """``labels`` and ``judged`` (rows, n) in order of drawing; ``total`` is the sum of the judge's scores of the bank."""
+    left = num_bank - np.arange(labels.shape[1], dtype=np.float64)
+    mean_left = (total - _before(judged)) / left
+    rho = _reliance(labels, judged) if use_judge else np.zeros_like(labels)
+    return Track(labels, rho * (judged - mean_left), rho * mean_left, _before(labels), num_bank)
+
+
+def superpopulation_track(labels: Floats, against: Floats, *, use_judge: bool = True) -> Track:
+    """``against`` (rows, n) is the judge's score minus the mean of the item's own batch."""
+    rho = _reliance(labels, against) if use_judge else np.zeros_like(labels)
+    return Track(labels, rho * against, rho, _before(labels), None)
 
 
 def _track(items: JudgedItems, population: Population, seed: int, use_judge: bool) -> Track:
     n = items.num_gold
     order = np.random.PCG64(seed).random_raw(NUM_PERMUTATIONS * n).reshape(NUM_PERMUTATIONS, n).argsort(axis=1)
-    y, f = items.labels[order], items.judged_labels[order]
+    y, f = items.labels, items.judged_labels
     if population == "bank":
-        left = items.num_judged - np.arange(n)
-        mean_left = (float(items.judge.sum()) - _before(f)) / left
-        against, room, num_bank = f - mean_left, mean_left, items.num_judged
-        rho = _reliance(y, f)
-    else:
-        against = (items.judged_labels - _batch_means(items, use_judge))[order]
-        room, num_bank = np.ones_like(f), None
-        rho = _reliance(y, against)
-    if not use_judge:
-        rho = np.zeros_like(y)
-    return Track(y, rho * against, rho * room, _before(y), num_bank)
+        total = float(items.judge.sum())
+        return bank_track(y[order], f[order], total=total, num_bank=items.num_judged, use_judge=use_judge)
+    against = f - _batch_means(items, use_judge)
+    return superpopulation_track(y[order], against[order], use_judge=use_judge)
 
 
 def _batch_means(items: JudgedItems, use_judge: bool) -> Floats:
@@ -157,7 +169,7 @@ def _batch_means(items: JudgedItems, use_judge: bool) -> Floats:
 
 def _reliance(y: Floats, g: Floats) -> Floats:
     """rho_t: ridge regression of y on g over the past, towards PRIOR_RELIANCE, clipped to [0, 1]."""
-    count = np.arange(1, y.shape[1] + 1)
+    count = np.arange(1, y.shape[1] + 1, dtype=np.float64)
     sum_y, sum_g = np.cumsum(y, axis=1), np.cumsum(g, axis=1)
     covariance = np.cumsum(y * g, axis=1) - sum_y * sum_g / count
     variance = np.maximum(np.cumsum(g * g, axis=1) - sum_g**2 / count, 0.0)
@@ -169,7 +181,7 @@ def _bets(track: Track, target: float) -> Floats:
     """lambda_t before the cap. The prior spread is that of a fair coin, worth one observation."""
     z = track.labels - track.control
     n = z.shape[1]
-    seen = np.arange(1, n + 1)
+    seen = np.arange(1, n + 1, dtype=np.float64)
     running = (0.5 + np.cumsum(z, axis=1)) / (1 + seen)
     variance = (0.25 + _before((z - running) ** 2)) / seen
     return np.sqrt(2 * target / (n * variance))

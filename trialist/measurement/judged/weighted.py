@@ -15,8 +15,8 @@ Bets are constants, because the argument for a bank holds for those only; the gr
 for rare events and c = 1 for frequent ones, because the number of labelled items is itself random and its noise falls
 on the rarer class only. Horvitz & Thompson 1952, J. Am. Stat. Assoc. 47.
 
-The value is the ratio estimator sum(I Y / pi) / sum(I / pi) (Hajek 1971), which stays on the scale. One item with a tiny
-pi makes the bounds wide: every bet must survive its 1 / pi. That is the price of a guarantee.
+The value is the ratio estimator sum(I Y / pi) / sum(I / pi) (Hajek 1971), which stays on the scale. One item with a
+tiny pi makes the bounds wide: every bet must survive its 1 / pi. That is the price of a guarantee.
 """
 
 from __future__ import annotations
