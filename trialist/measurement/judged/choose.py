@@ -48,6 +48,7 @@ class GoldDesign:
 
     ``random``: the gold items are a simple random sample of the judged ones. If not, ``inclusion`` (N,) holds each
     item's known probability of getting a label. ``graded``: labels may lie between ``low`` and ``high``.
+    ``use_judge`` False keeps claims to the gold labels alone: for a judge known to be weak (correlation below .7).
     ``calibrated_version`` is the judge's version that the labels were checked for. ``threshold`` is the claim's.
     ``seed`` draws the orders of betting; it must not be the seed that drew the gold items.
     """
@@ -61,6 +62,7 @@ class GoldDesign:
     low: float = 0.0
     high: float = 1.0
     graded: bool = False
+    use_judge: bool = True
     seed: int = 0
 
 
@@ -186,6 +188,8 @@ def _claim(items: JudgedItems, design: GoldDesign, confidence: float) -> Judged:
 
 def _alone(items: JudgedItems, design: GoldDesign) -> str:
     """Why a claim rests on the gold labels alone. Looks at numbers known before the labels only."""
+    if not design.use_judge:
+        return "the design keeps the judge out of claims"
     if design.threshold is not None:
         share = (design.threshold - items.low) / (items.high - items.low)
         events = items.num_gold * max(0.0, min(share, 1 - share))

@@ -15,6 +15,7 @@ Assumes a simple random sample of the items (bank), or independent items (superp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from scipy.stats import hypergeom
 
@@ -93,6 +94,18 @@ def best_bounds(
 
 def hypergeometric_upper(k: int, n: int, num_bank: int, confidence: float = 0.95) -> float:
     """Exact upper bound on the share of a bank of ``num_bank`` items, k of n sampled without replacement."""
+    return _most_events(k, n, num_bank, confidence) / num_bank
+
+
+def hypergeometric_lower(k: int, n: int, num_bank: int, confidence: float = 0.95) -> float:
+    """Exact lower bound; the mirror image of ``hypergeometric_upper``."""
+    # Subtract whole items: 1 - 199/200 is above 1/200 in floating point, and the bound would miss a rate of 1/200.
+    return (num_bank - _most_events(n - k, n, num_bank, confidence)) / num_bank
+
+
+@lru_cache(maxsize=4096)
+def _most_events(k: int, n: int, num_bank: int, confidence: float) -> int:
+    """Largest number of events in the bank that leaves so few as k of n a chance above 1 - confidence."""
     check_count(k, n)
     alpha = 1 - check_share("confidence", confidence)
     if n > num_bank:
@@ -105,12 +118,7 @@ def hypergeometric_upper(k: int, n: int, num_bank: int, confidence: float = 0.95
         else:
             high = middle - 1
     # An item that nobody labelled stays unknown: one more than was seen is never excluded, so no width is zero.
-    return max(low, min(k + 1, num_bank - (n - k))) / num_bank
-
-
-def hypergeometric_lower(k: int, n: int, num_bank: int, confidence: float = 0.95) -> float:
-    """Exact lower bound; the mirror image of ``hypergeometric_upper``."""
-    return 1 - hypergeometric_upper(n - k, n, num_bank, confidence)
+    return max(low, min(k + 1, num_bank - (n - k)))
 
 
 def check_not_census(items: JudgedItems, population: Population) -> None:

@@ -127,7 +127,7 @@ def log_capitals(m: float, bets: Floats, track: Track) -> Floats:
 
 
 def bank_track(labels: Floats, judged: Floats, *, total: float, num_bank: int, use_judge: bool = True) -> Track:
-    """``labels`` and ``judged`` (rows, n) in order of drawing; ``total`` is the sum of the judge's scores of the bank."""
+    """``labels`` and ``judged`` (rows, n) in order of drawing; ``total`` is the sum of the bank's judge scores."""
     left = num_bank - np.arange(labels.shape[1], dtype=np.float64)
     mean_left = (total - _before(judged)) / left
     rho = _reliance(labels, judged) if use_judge else np.zeros_like(labels)
