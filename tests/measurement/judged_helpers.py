@@ -10,8 +10,11 @@ import numpy as np
 from measurement_helpers import data_path
 from scipy.special import ndtri
 
-from trialist.measurement.interval import Interval
-from trialist.measurement.judged.items import JudgedItems
+from trialist.measurement.interval import Interval, t_quantile
+from trialist.measurement.judged.choose import MIN_CLASS, MIN_MISSES
+from trialist.measurement.judged.gold import hypergeometric_lower, hypergeometric_upper
+from trialist.measurement.judged.items import JudgedItems, Population
+from trialist.measurement.proportions import clopper_pearson
 
 Draw = tuple[int, int, int, int, int, int]
 """Gold items by (Y, f): 11, 10, 01, 00; then flagged and all unlabelled items."""
@@ -66,6 +69,50 @@ def bank_draws(bank: np.ndarray, n: int, *, repetitions: int, seed: int) -> list
     counts = generator.multivariate_hypergeometric(bank, n, size=repetitions)
     num, flags = int(bank.sum()) - n, int(bank[0] + bank[2])
     return [(*map(int, row), int(flags - row[0] - row[2]), num) for row in counts]
+
+
+def describe_all(draws: list[Draw], population: Population) -> tuple[np.ndarray, np.ndarray]:
+    """The intervals of the rule that describes, for all draws at once: its plain twin on counts, for simulation."""
+    table = np.array(draws, dtype=float)
+    counts, flagged, num = table[:, :4], table[:, 4], draws[0][5]
+    n = int(counts[0].sum())
+    value, error = _ppi_all(counts, flagged, num, population)
+    k = (counts[:, 0] + counts[:, 1]).astype(int)
+    use = (np.minimum(k, n - k) >= MIN_CLASS) & (counts[:, 1] + counts[:, 2] >= MIN_MISSES)
+    half = t_quantile(0.95, n - 1) * error
+    exact = {
+        int(each): clopper_pearson(int(each), n)
+        if population == "superpopulation"
+        else Interval(
+            hypergeometric_lower(int(each), n, n + num, 0.975), hypergeometric_upper(int(each), n, n + num, 0.975)
+        )
+        for each in np.unique(k)
+    }
+    low, high = (np.array([getattr(exact[int(each)], end) for each in k]) for end in ("low", "high"))
+    return np.where(use, np.maximum(0, value - half), low), np.where(use, np.minimum(1, value + half), high)
+
+
+def _ppi_all(
+    counts: np.ndarray, flagged: np.ndarray, num: int, population: Population
+) -> tuple[np.ndarray, np.ndarray]:
+    y, f = np.array([1.0, 1.0, 0.0, 0.0]), np.array([1.0, 0.0, 1.0, 0.0])
+    n, total = counts[0].sum(), counts @ f + flagged
+    lam = []
+    for own_y, own_f in zip(y, f, strict=True):
+        a, b, both = counts @ y - own_y, counts @ f - own_f, counts @ (y * f) - own_y * own_f
+        covariance = (both - a * b / (n - 1)) / (n - 2)
+        flags, size = (total, n + num) if population == "bank" else (total - own_f, n + num - 1)
+        variance = np.maximum((flags - flags**2 / size) / (size - 1), 1e-12)
+        lam.append(np.clip(covariance / variance / (1 if population == "bank" else 1 + n / num), 0, 1))
+    reliance = np.stack(lam, axis=1)
+    centre = total / (n + num) if population == "bank" else flagged / num
+    residuals = y - reliance * (f - centre[:, None])
+    value = (counts * residuals).sum(axis=1) / n
+    spread = (counts * (residuals - value[:, None]) ** 2).sum(axis=1) / (n - 1) + 2 / n
+    if population == "bank":
+        return value, np.sqrt((1 - n / (n + num)) * spread / n)
+    noise = flagged * (1 - flagged / num) / (num - 1) / num
+    return value, np.sqrt(((counts * reliance).sum(axis=1) / n) ** 2 * noise + spread / n)
 
 
 def covered(draws: list[Draw], interval: Callable[[Draw], Interval | None], truth: float) -> tuple[int, int]:

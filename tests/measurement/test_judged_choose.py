@@ -11,6 +11,7 @@ from judged_helpers import (
     Draw,
     bank_draws,
     covered,
+    describe_all,
     items_of,
     shares,
     stock_interval,
@@ -99,19 +100,29 @@ SETTINGS = [
 """theta, gold labels, sensitivity, specificity: the settings of the table in docs/measurement/judged.md."""
 
 
-@pytest.mark.parametrize("population", ["bank", "superpopulation"])
-@pytest.mark.parametrize("setting", [SETTINGS[i] for i in (3, 4, 6)])
-def test_the_rule_that_describes_covers(setting: tuple[float, int, float, float], population: str) -> None:
+def setting_draws(
+    setting: tuple[float, int, float, float], population: str, repetitions: int
+) -> tuple[list[Draw], float]:
+    """Draws of 3,000 items and their true rate."""
     theta, n, sensitivity, specificity = setting
-    judge, size = (sensitivity, specificity), 3000
+    judge = (sensitivity, specificity)
+    seed = SETTINGS.index(setting)
     if population == "bank":
-        bank = np.round(size * shares(theta, *judge)).astype(int)
-        theta = float(bank[:2].sum() / bank.sum())
-        draws = bank_draws(bank, n, repetitions=500, seed=13)
-    else:
-        draws = superpopulation_draws(theta, n, size - n, judge=judge, repetitions=500, seed=13)
-    held, given = covered(draws, lambda d: described(d, population), theta)
-    assert clopper_pearson(held, given, 0.999).high >= 0.95
+        bank = np.round(3000 * shares(theta, *judge)).astype(int)
+        return bank_draws(bank, n, repetitions=repetitions, seed=seed), float(bank[:2].sum() / bank.sum())
+    return superpopulation_draws(theta, n, 3000 - n, judge=judge, repetitions=repetitions, seed=seed), theta
+
+
+@pytest.mark.parametrize("population", ["bank", "superpopulation"])
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_rule_that_describes_covers(setting: tuple[float, int, float, float], population: str) -> None:
+    draws, theta = setting_draws(setting, population, 4000)
+    low, high = describe_all(draws, population)
+    for i in range(10):
+        one = described(draws[i], population)
+        assert (one.low, one.high) == pytest.approx((low[i], high[i]), abs=1e-9)
+    held = int(((low <= theta) & (theta <= high)).sum())
+    assert clopper_pearson(held, len(draws), 0.999).high >= 0.95
 
 
 # Which method

@@ -128,6 +128,11 @@ def test_one_sided_bounds_spend_the_whole_error_on_their_side() -> None:
     assert found.upper(0.95) < found.interval(0.95).high
 
 
+def test_pseudo_errors_are_one_false_alarm_and_one_miss_more() -> None:
+    plain_error, more = (ppi_mean(pack(Y, F, U, graded=False), pseudo_errors=c).standard_error for c in (0.0, 1.0))
+    assert more**2 - plain_error**2 == pytest.approx(2 / 10**2 * (1 - 10 / 60))
+
+
 def test_nearly_the_whole_bank_labelled_leaves_nearly_no_error() -> None:
     generator = np.random.default_rng(2)
     y = (generator.random(300) < 0.5).astype(float)

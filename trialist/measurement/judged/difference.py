@@ -27,6 +27,7 @@ from trialist.measurement.judged.choose import (
     Purpose,
     claimed,
     ppi_refused,
+    smoothed_ppi,
     warnings_of,
 )
 from trialist.measurement.judged.gold import Bounds, gold_bounds, judge_bounds
@@ -87,7 +88,11 @@ def _paired(first: JudgedItems, second: JudgedItems, purpose: Purpose, *, design
     refused = ppi_refused(net)
     value = float(net.labels.mean())
     if purpose == "describe" and not refused and design.random and design.inclusion is None:
-        found = ppi_mean(net, population=design.population)
+        found = (
+            ppi_mean(net, population=design.population)
+            if first.graded
+            else smoothed_ppi(net, design.population, num_arms=2)
+        )
         method = f"PPI++ on paired differences, reliance {found.reliance:.2f}, t interval"
         return _result(first, second, net, design=design, given=(found.value, found.interval(level), method, "paired"))
     confidence = level if purpose == "claim" else (1 + level) / 2
@@ -106,7 +111,7 @@ def _paired(first: JudgedItems, second: JudgedItems, purpose: Purpose, *, design
 def _unpaired(first: JudgedItems, second: JudgedItems, purpose: Purpose, *, design: GoldDesign, level: float) -> Judged:
     refused = ppi_refused(first) or ppi_refused(second)
     if purpose == "describe" and not refused and design.random and design.inclusion is None:
-        a, b = (ppi_mean(each, population=design.population) for each in (first, second))
+        a, b = (smoothed_ppi(each, design.population) for each in (first, second))
         va, vb = a.standard_error**2, b.standard_error**2
         degrees = (va + vb) ** 2 / (va**2 / a.degrees + vb**2 / b.degrees)
         value, half, span = a.value - b.value, t_quantile(level, degrees) * math.sqrt(va + vb), first.high - first.low

@@ -18,6 +18,10 @@ labels (what is left, of order 1/N, comes from the unlabelled scores in Var(f));
 that can't be estimated is refused instead of giving an interval of no width; one-sided bounds spend the whole error on
 their side.
 
+``pseudo_errors`` c adds 2 c (high - low)^2 / n to Var(Y - lam f): c judge errors of each kind that weren't seen, in the
+spirit of Agresti & Coull 1998. It vanishes as n grows and is 0 unless asked for; ``judged.choose`` asks for 1, because
+the spread of a dozen residuals is mostly below its true value.
+
 At rare rates it undercovers badly even so, because the spread of the residuals is then estimated from no or few
 residuals. ``judged.choose`` says when it may be used.
 """
@@ -36,6 +40,7 @@ from trialist.measurement.interval import Interval, check_share, t_quantile
 from trialist.measurement.judged.items import Floats, JudgedItems, Population
 
 MIN_GOLD = 3
+MIN_UNLABELLED = 2
 
 
 @dataclass(frozen=True)
@@ -65,47 +70,61 @@ class PredictionPowered:
         return float(np.clip(self.value - t * self.standard_error, self.low, self.high))
 
 
-def ppi_mean(items: JudgedItems, *, population: Population = "bank", num_folds: int | None = None) -> PredictionPowered:
+def ppi_mean(
+    items: JudgedItems,
+    *,
+    population: Population = "bank",
+    num_folds: int | None = None,
+    pseudo_errors: float = 0.0,
+) -> PredictionPowered:
     """The PPI++ mean. ``num_folds`` None leaves one item out at a time, so that no order of the items matters; K folds
     take every K-th item and need items in random order.
 
     Assumes that the gold items are a simple random sample. Raises MeasurementUndefined for fewer than ``MIN_GOLD`` gold
-    labels, fewer than 2 folds, no unlabelled item, and residuals that don't vary.
+    labels, fewer than 2 folds, fewer than 2 unlabelled items, and residuals that don't vary.
     """
-    y, f, n = items.labels, items.judged_labels, items.num_gold
+    n = items.num_gold
     num_unlabelled = items.num_judged - n
-    if n < MIN_GOLD:
-        raise MeasurementUndefined("PPI++ needs gold labels", seen=str(n), allowed=f"{MIN_GOLD} or more")
-    if num_unlabelled == 0:
+    if n < MIN_GOLD or num_unlabelled < MIN_UNLABELLED:
         raise MeasurementUndefined(
-            "every item has a gold label: there is nothing left for the judge to tell", next_step="use the gold alone"
+            "PPI++ needs gold labels, and judged items without one",
+            seen=f"{n} gold labels, {num_unlabelled} unlabelled items",
+            allowed=f"{MIN_GOLD} or more, {MIN_UNLABELLED} or more",
+            next_step="use exact bounds from the gold labels alone",
         )
-    folds = n if num_folds is None else num_folds
-    if not 2 <= folds <= n:
-        raise MeasurementUndefined("cross-fitting needs folds", seen=str(folds), allowed=f"2 to {n}")
-    fold = np.arange(n) % folds
-    if population == "bank":
-        lam = _covariances(y, f, fold) / max(float(items.judge.var(ddof=1)), 1e-300)
-        centre, share = float(items.judge.mean()), 1 - n / items.num_judged
-        noise = 0.0
-    else:
-        lam = _covariances(y, f, fold) / (_variances(f, items.unlabelled, fold) * (1 + n / num_unlabelled))
-        centre, share = float(items.unlabelled.mean()), 1.0
-        noise = float(items.unlabelled.var(ddof=1)) / num_unlabelled if num_unlabelled > 1 else math.inf
-    lam = np.clip(lam, 0.0, 1.0)[fold]
-    reliance = float(lam.mean())
-    if reliance > 0 and not math.isfinite(noise):
-        raise MeasurementUndefined("the judge's spread needs at least two unlabelled items", seen=str(num_unlabelled))
-    residuals = y - lam * (f - centre)
-    spread = float(residuals.var(ddof=1))
-    if spread <= 1e-18 * (items.high - items.low) ** 2:
+    lam = _reliances(items, population, num_folds)
+    centre = float((items.judge if population == "bank" else items.unlabelled).mean())
+    residuals = items.labels - lam * (items.judged_labels - centre)
+    spread, scale = float(residuals.var(ddof=1)), (items.high - items.low) ** 2
+    if spread <= 1e-18 * scale:
         raise MeasurementUndefined(
             "the residuals Y - lam f don't vary, so the error of PPI++ can't be estimated",
             seen=f"{n} gold labels, all alike or all as the judge says",
             next_step="use exact bounds from the gold labels alone",
         )
-    error = math.sqrt((reliance**2 * noise if reliance > 0 else 0.0) + share * spread / n)
-    return PredictionPowered(float(residuals.mean()), error, reliance, n - 1, items.low, items.high)
+    reliance = float(lam.mean())
+    variance = (spread + 2 * pseudo_errors * scale / n) / n
+    if population == "bank":
+        variance *= 1 - n / items.num_judged
+    else:
+        variance += reliance**2 * float(items.unlabelled.var(ddof=1)) / num_unlabelled
+    return PredictionPowered(float(residuals.mean()), math.sqrt(variance), reliance, n - 1, items.low, items.high)
+
+
+def _reliances(items: JudgedItems, population: Population, num_folds: int | None) -> Floats:
+    """lam_i (n,), from the items outside i's fold; 0 where the judge's scores don't vary."""
+    y, f, n = items.labels, items.judged_labels, items.num_gold
+    folds = n if num_folds is None else num_folds
+    if not 2 <= folds <= n:
+        raise MeasurementUndefined("cross-fitting needs folds", seen=str(folds), allowed=f"2 to {n}")
+    fold = np.arange(n) % folds
+    if population == "bank":
+        variance = np.full(folds, items.judge.var(ddof=1))
+    else:
+        variance = _variances(f, items.unlabelled, fold) * (1 + n / (items.num_judged - n))
+    varies = variance > 1e-15 * (items.high - items.low) ** 2
+    slope = np.where(varies, _covariances(y, f, fold), 0.0) / np.where(varies, variance, 1.0)
+    return np.clip(slope, 0.0, 1.0)[fold]
 
 
 def _covariances(y: Floats, f: Floats, fold: NDArray[np.int64]) -> Floats:
@@ -123,4 +142,4 @@ def _variances(f: Floats, unlabelled: Floats, fold: NDArray[np.int64]) -> Floats
     both, f = both - centre, f - centre
     n = len(both) - np.bincount(fold)
     total, squares = (float(x.sum()) - np.bincount(fold, weights=w) for x, w in ((both, f), (both**2, f**2)))
-    return np.maximum((squares - total**2 / n) / np.maximum(n - 1, 1), 1e-300)
+    return (squares - total**2 / n) / np.maximum(n - 1, 1)
