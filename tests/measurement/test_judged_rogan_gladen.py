@@ -9,7 +9,8 @@ from measurement_helpers import reference
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.check import coverage
 from trialist.measurement.interval import Interval
-from trialist.measurement.judged.rogan_gladen import Correct, rogan_gladen
+from trialist.measurement.judged.items import judged_items
+from trialist.measurement.judged.rogan_gladen import Correct, corrected_rate, rogan_gladen
 from trialist.measurement.proportions import wilson
 
 
@@ -88,3 +89,14 @@ def test_coverage_where_the_judge_is_stable_and_its_fault_where_it_shifts() -> N
         lambda i: i, lambda g: draw(g, 0.65), truth=truth, repetitions=300, generator=np.random.default_rng(4)
     )
     assert moved.high < 0.5
+
+
+def test_the_rate_of_judged_items_uses_disjoint_samples() -> None:
+    y = np.array([1.0] * 20 + [0.0] * 40)
+    f = np.concatenate([np.ones(16), np.zeros(4), np.ones(6), np.zeros(34)])
+    judge, gold = np.concatenate([f, np.ones(300), np.zeros(700)]), np.concatenate([y, np.full(1000, np.nan)])
+    found = corrected_rate(judged_items(judge, gold))
+    assert found == rogan_gladen(300, 1000, negatives=Correct(34, 40), positives=Correct(16, 20))
+    for items in (judged_items(f, y), judged_items(judge, gold, graded=True), judged_items(judge[20:], gold[20:])):
+        with pytest.raises(MeasurementUndefined):
+            corrected_rate(items)

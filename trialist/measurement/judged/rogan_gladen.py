@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.interval import Interval, check_count, normal_quantile
+from trialist.measurement.judged.items import JudgedItems
 
 WEAK = 0.3
 """Below this J the correction divides by so little that the interval says next to nothing."""
@@ -46,6 +47,28 @@ class RoganGladen:
     interval: Interval
     informedness: float
     warnings: tuple[str, ...]
+
+
+def corrected_rate(items: JudgedItems, *, level: float = 0.95) -> RoganGladen:
+    """``rogan_gladen`` of the unlabelled items' flag rate (flagged: at or above the middle of the scale), with the gold
+    items as calibration: two disjoint samples, as the formula takes them to be. For a simple random gold sample.
+
+    Raises MeasurementUndefined for graded labels, no unlabelled item, and as ``rogan_gladen`` does.
+    """
+    if items.graded or items.num_gold == items.num_judged:
+        raise MeasurementUndefined(
+            "a corrected rate needs binary gold labels, and judged items without one",
+            seen=f"graded = {items.graded}, {items.num_judged - items.num_gold} unlabelled items",
+        )
+    positive, right = items.labels == items.high, ~items.misses
+    flagged = items.unlabelled >= (items.low + items.high) / 2
+    return rogan_gladen(
+        int(flagged.sum()),
+        len(flagged),
+        negatives=Correct(int(right[~positive].sum()), int((~positive).sum())),
+        positives=Correct(int(right[positive].sum()), int(positive.sum())),
+        level=level,
+    )
 
 
 def rogan_gladen(
