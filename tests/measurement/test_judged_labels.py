@@ -8,8 +8,15 @@ from judged_helpers import items_of, superpopulation_draws
 from scipy.stats import binom
 
 from trialist.errors import MeasurementUndefined
+from trialist.measurement.judged.choose import GoldDesign, judged_estimate
 from trialist.measurement.judged.items import judged_items
-from trialist.measurement.judged.labels import labels_for_claim, labels_for_width, neyman_allocation, neyman_gain
+from trialist.measurement.judged.labels import (
+    judge_strata,
+    labels_for_claim,
+    labels_for_width,
+    neyman_allocation,
+    neyman_gain,
+)
 from trialist.measurement.judged.ppi import ppi_mean
 from trialist.measurement.proportions import upper_bound
 
@@ -112,6 +119,42 @@ def test_an_allocation_close_to_neymans_and_never_starving_a_silent_stratum() ->
     # A gain in variance isn't yet a gain in what can be claimed with a split error.
     assert found.gain > 2
     assert found.stratified_upper > 0.8 * found.uniform_upper
+
+
+def test_from_a_pilot_to_bounds_with_unequal_probabilities() -> None:
+    """Strata, allocation, labels drawn within strata, Horvitz-Thompson bounds around the truth."""
+    generator = np.random.default_rng(4)
+    y = np.repeat([1.0, 0.0], [150, 1350])
+    judge = np.where(y == 1, generator.random(1500) < 0.8, generator.random(1500) < 0.1).astype(float)
+    pilot = np.where(np.isin(np.arange(1500), generator.choice(1500, 200, replace=False)), y, np.nan)
+    strata = judge_strata(judged_items(judge, pilot), [0.5])
+    assert sum(strata.sizes) == 1500
+    assert sum(strata.labelled) == 200
+    assert sum(strata.events) == int(np.nansum(pilot))
+    assert strata.sizes[1] == int(judge.sum())
+    plan = neyman_allocation(strata.sizes, strata.events, strata.labelled, num_gold=400)
+    assert plan.inclusion[1] > plan.inclusion[0]
+    pi, held = np.array(plan.inclusion)[strata.of], 0
+    for _ in range(40):
+        gold = np.full(1500, np.nan)
+        for h, n in enumerate(plan.num_gold):
+            chosen = generator.choice(np.flatnonzero(strata.of == h), n, replace=False)
+            gold[chosen] = y[chosen]
+        design = GoldDesign(random=False, inclusion=pi)
+        found = judged_estimate(judge, gold, design=design).interval
+        assert found is not None
+        held += found.contains(0.1)
+    assert held >= 35  # P(Binomial(40, .95) < 35) < .004
+
+
+def test_strata_refusals() -> None:
+    items = judged_items([0.1, 0.9, 0.4], [1.0, 0.0, np.nan])
+    assert judge_strata(items, [0.4]).of.tolist() == [0, 1, 1]
+    for cuts in ([], [0.5, 0.5], [0.5, 0.2], [0.95]):
+        with pytest.raises(MeasurementUndefined):
+            judge_strata(items, cuts)
+    with pytest.raises(MeasurementUndefined):
+        judge_strata(judged_items([0.1, 0.9], [0.4, np.nan], graded=True), [0.5])
 
 
 def test_allocation_refusals() -> None:

@@ -64,7 +64,7 @@ def plain(y: np.ndarray, f: np.ndarray, u: np.ndarray, folds: int, bank: bool) -
     return float(np.mean(residuals)), float(np.sqrt(variance)), lam
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(rows, others, st.sampled_from([None, 2, 3]), st.booleans())
 def test_fast_equals_plain(gold: list[tuple[float, float]], other: list[float], folds: int | None, bank: bool) -> None:
     (y, f), u = split(gold), np.array(other)

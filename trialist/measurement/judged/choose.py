@@ -184,12 +184,11 @@ def _describe(items: JudgedItems, design: GoldDesign, level: float) -> Judged:
         found = smoothed_ppi(items, design.population)
         why = f"{MIN_CLASS} gold labels or more of each class and {MIN_MISSES} judge errors or more"
         method = f"PPI++, leave-one-out power tuning, smoothed errors, reliance {found.reliance:.2f}, t interval"
-        return _judged(items, design, value=found.value, interval=found.interval(level), method=method, why=why)
+        return _judged(items, design, value=found.value, shown=found.interval(level), method=method, why=why)
     why = refused or "the gold items aren't a random sample, so the judge's mean over all items can't correct them"
     both = gold_bounds(items, population=design.population, confidence=(1 + level) / 2, seed=design.seed)
     value = float(items.labels.mean())
-    interval = Interval(both.lower, both.upper)
-    return _judged(items, design, value=value, interval=interval, method=both.method, why=why)
+    return _judged(items, design, value=value, shown=Interval(both.lower, both.upper), method=both.method, why=why)
 
 
 def _claim(items: JudgedItems, design: GoldDesign, confidence: float) -> Judged:
@@ -197,7 +196,7 @@ def _claim(items: JudgedItems, design: GoldDesign, confidence: float) -> Judged:
     rule = gold_bounds if alone else best_bounds
     bounds = rule(items, population=design.population, confidence=confidence, seed=design.seed)
     why = alone or "enough gold events are expected at the threshold for a judge to help"
-    return _judged(items, design, value=float(items.labels.mean()), bounds=bounds, method=bounds.method, why=why)
+    return _judged(items, design, value=float(items.labels.mean()), shown=bounds, method=bounds.method, why=why)
 
 
 def _alone(items: JudgedItems, design: GoldDesign) -> str:
@@ -218,29 +217,22 @@ def _weighted(items: JudgedItems, purpose: Purpose, *, design: GoldDesign, level
     assert design.inclusion is not None
     bounds = weighted_bounds(items, design.inclusion, confidence=level if purpose == "claim" else (1 + level) / 2)
     value, why = weighted_mean(items, design.inclusion), "gold items drawn with unequal known probabilities"
-    interval = Interval(bounds.lower, bounds.upper) if purpose == "describe" else None
-    given = bounds if purpose == "claim" else None
-    return _judged(items, design, value=value, interval=interval, bounds=given, method=bounds.method, why=why)
+    shown = bounds if purpose == "claim" else Interval(bounds.lower, bounds.upper)
+    return _judged(items, design, value=value, shown=shown, method=bounds.method, why=why)
 
 
 def _judged(
-    items: JudgedItems,
-    design: GoldDesign,
-    *,
-    value: float,
-    method: str,
-    why: str,
-    interval: Interval | None = None,
-    bounds: Bounds | None = None,
+    items: JudgedItems, design: GoldDesign, *, value: float, shown: Interval | Bounds, method: str, why: str
 ) -> Judged:
-    if bounds is not None:
+    claim = shown if isinstance(shown, Bounds) else None
+    if claim is not None:
         # The bounds may use the judge where the mean of the labels doesn't: keep the value between them.
-        value = min(max(value, bounds.lower), bounds.upper)
+        value = min(max(value, claim.lower), claim.upper)
     return Judged(
         value=value,
-        interval=interval,
-        lower=None if bounds is None else bounds.lower,
-        upper=None if bounds is None else bounds.upper,
+        interval=shown if isinstance(shown, Interval) else None,
+        lower=None if claim is None else claim.lower,
+        upper=None if claim is None else claim.upper,
         method=method,
         why=why,
         warnings=warnings_of(items, design),

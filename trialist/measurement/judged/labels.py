@@ -101,12 +101,45 @@ def labels_for_claim(rate: float, threshold: float, *, confidence: float = 0.95,
 
 
 @dataclass(frozen=True)
+class Strata:
+    """Strata of the judge's score. ``of`` (N,) is each item's stratum 0..H-1; ``sizes``, ``events`` and ``labelled``
+    (H,) count items, gold events and gold labels."""
+
+    of: NDArray[np.int64]
+    sizes: tuple[int, ...]
+    events: tuple[int, ...]
+    labelled: tuple[int, ...]
+
+
+def judge_strata(items: JudgedItems, cuts: Sequence[float]) -> Strata:
+    """Strata between the rising ``cuts`` of the judge's score; a score at a cut belongs above it.
+
+    For binary gold labels. Raises MeasurementUndefined for graded labels, cuts that don't rise, and empty strata.
+    """
+    edges = np.asarray(cuts, dtype=np.float64)
+    if items.graded or len(edges) == 0 or not (np.diff(edges) > 0).all():
+        raise MeasurementUndefined(
+            "strata need binary gold labels and rising cuts", seen=f"graded = {items.graded}, cuts {list(cuts)}"
+        )
+    of = np.searchsorted(edges, items.judge, side="right").astype(np.int64)
+    num = len(edges) + 1
+    sizes, labelled = np.bincount(of, minlength=num), np.bincount(of[items.labelled], minlength=num)
+    events = np.bincount(of[items.labelled][items.labels == items.high], minlength=num)
+    if (sizes == 0).any():
+        raise MeasurementUndefined("no item lies in one of the strata", seen=f"sizes {sizes}", next_step="fewer cuts")
+    return Strata(of, *(tuple(int(x) for x in column) for column in (sizes, events, labelled)))
+
+
+@dataclass(frozen=True)
 class Allocation:
-    """Gold labels per stratum. ``gain`` is the variance of a uniform sample over that of this one, at equal numbers and
-    at the strata's smoothed rates. ``uniform_upper`` and ``stratified_upper`` are exact 95% upper bounds if the counts
-    come out as expected (rounded): the gain in variance isn't a gain in what can be claimed."""
+    """Gold labels per stratum, to be drawn at random within it; ``inclusion`` is each stratum's n_h / N_h, for
+    ``GoldDesign(random=False, inclusion=...)``, where the pilot's labels don't count. ``gain`` is the variance of a
+    uniform sample over that of this one, at equal numbers and at the strata's smoothed rates. ``uniform_upper`` and
+    ``stratified_upper`` are exact 95% upper bounds if the counts come out as expected (rounded): the gain in variance
+    isn't a gain in what can be claimed."""
 
     num_gold: tuple[int, ...]
+    inclusion: tuple[float, ...]
     gain: float
     uniform_upper: float
     stratified_upper: float
@@ -135,7 +168,8 @@ def neyman_allocation(
     stratified = float((weights**2 * spread**2 / given).sum())
     alone = upper_bound(min(num_gold, round(rate * num_gold)), num_gold)
     combined = _combined_upper(weights, np.minimum(np.round(rates * given), given), given)
-    return Allocation(tuple(int(x) for x in given), uniform / stratified, alone, combined)
+    inclusion = tuple(float(x) for x in given / size)
+    return Allocation(tuple(int(x) for x in given), inclusion, uniform / stratified, alone, combined)
 
 
 def neyman_gain(weights: ArrayLike, rates: ArrayLike) -> float:
