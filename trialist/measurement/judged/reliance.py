@@ -25,9 +25,9 @@ interval up from below, and its end is the upper bound. The lower bound is the m
 not the bank's own (a bank sorted by difficulty would break E[d_t | past] = 0), so orders are drawn from ``seed``, which
 must be fixed before the labels and not have drawn the gold items. The guarantee is over sample and seed.
 
-*Reliance.* rho_t is the regression coefficient of Y on the judge over the past, shrunk by a prior worth one observation
-at 1/2. R-AutoEval+ (Park, Zecchin & Simeone 2025, arXiv 2505.18659) mixes e-processes over a grid of constant reliance
-factors instead. We tried that: the bounds were within a few percent of each other, at five times the work.
+*Reliance.* rho_t is the regression coefficient of Y on the judge over the past, shrunk towards 1/2 by a ridge of 1 in
+the sum of squares. R-AutoEval+ (Park, Zecchin & Simeone 2025, arXiv 2505.18659) mixes e-processes over a grid of
+constant reliance factors instead. We tried that: the bounds were within a few percent, at five times the work.
 Bets are those of ``betting``: lambda_t = sqrt(2 ln(1/alpha) / (n v_{t-1})), v the running variance of Y_t - rho_t g_t.
 Betting without replacement: Waudby-Smith & Ramdas 2024, section 5.
 """
