@@ -185,6 +185,10 @@ def estimate(
     arm: Annotated[str | None, typer.Option(help="The column of arms. Default: each file is one.")] = None,
     cluster: Annotated[str | None, typer.Option(help="The column of the independent unit.")] = None,
     epoch: Annotated[str | None, typer.Option(help="The column that numbers several answers to one item.")] = None,
+    replicate: Annotated[str | None, typer.Option(help="The column that numbers an arm's training runs.")] = None,
+    scorer_kind: Annotated[
+        str | None, typer.Option(help="The column that says program, judge or human (gold labels).")
+    ] = None,
     weight: Annotated[str | None, typer.Option(help="The column of weights.")] = None,
     stratum: Annotated[str | None, typer.Option(help="The column of strata.")] = None,
     by_stratum: Annotated[bool, typer.Option("--by-stratum", help="A row for each stratum as well.")] = False,
@@ -200,6 +204,7 @@ def estimate(
     ] = "process",
     bank_size: Annotated[int | None, typer.Option(help="Items in the bank that these were drawn from.")] = None,
     about: Annotated[str, typer.Option(help="artefact, or method: all replicates of the arm.")] = "artefact",
+    missing: Annotated[str, typer.Option(help='worst, "as low", "as high" or dropped.')] = "worst",
     as_json: Json = False,
 ) -> int:
     """Value, interval and comparison of a table of scores. With --claim exit code 0 PASS, 3 UNDECIDED, 4 FAIL."""
@@ -208,12 +213,13 @@ def estimate(
     from trialist.measurement.claims import threshold_of
 
     columns = Columns(
-        item=item, value=value, arm=arm, cluster=cluster, epoch=epoch, weight=weight, stratum=stratum,
-        measures=tuple(measure or ()),
+        item=item, value=value, arm=arm, cluster=cluster, epoch=epoch, replicate=replicate, weight=weight,
+        stratum=stratum, scorer_kind=scorer_kind, measures=tuple(measure or ()),
     )  # fmt: skip
+    population_, about_, missing_ = screen.checked(population, about, missing)
     question = screen.Question(
-        columns, compare, by_stratum, level, threshold_of(claim, confidence) if claim else None, margin, bounds,
-        *screen.checked(population, about), bank_size=bank_size,
+        columns, compare, by_stratum, level, None if claim is None else threshold_of(claim, confidence), margin, bounds,
+        population=population_, about=about_, bank_size=bank_size, missing=missing_,
     )  # fmt: skip
     found = screen.answer(files, question)
     code = screen.exit_code(found)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import polars as pl
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from trialist.cli.results import plain_console
-from trialist.errors import MeasurementUndefined, NameUnknown
+from trialist.errors import DataError, MeasurementUndefined, NameUnknown
 from trialist.logs.table import Columns, Read, read_tables
 from trialist.measurement.choose import Population
 from trialist.measurement.claims import Threshold, judge, words
-from trialist.measurement.estimand import About, Estimand, estimate
+from trialist.measurement.estimand import About, Estimand, MissingPolicy, estimate
 from trialist.measurement.metrics import Metric, first
 from trialist.measurement.reading import index_items
 from trialist.measurement.score_table import ItemIndex, ScoreTable
@@ -43,19 +46,39 @@ class Question:
     population: Population = "process"
     about: About = "artefact"
     bank_size: int | None = None
+    missing: MissingPolicy = "worst"
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The claim's verdict ``of`` an arm or of the comparison, and the ``bounds`` that it rests on."""
+
+    of: str
+    verdict: Verdict
+    reason: str
+    bounds: Estimate
 
 
 @dataclass(frozen=True)
 class Row:
     """One measure in one stratum: an estimate an arm, and the comparison. ``words``: better, worse, equivalent or can't
-    tell; ``verdicts`` of the claim, one an arm or one for the comparison."""
+    tell, from ``bounds``; ``claims``, one an arm or one for the comparison."""
 
     measure: str
     stratum: str
     arms: tuple[Estimate, ...]
     difference: Estimate | None = None
     words: str = ""
-    verdicts: tuple[tuple[str, Verdict, str], ...] = ()
+    bounds: Estimate | None = None
+    claims: tuple[Claimed, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.measure}, {self.stratum}" if self.stratum else self.measure
+
+    @property
+    def described(self) -> list[Estimate]:
+        return [*self.arms, *([self.difference] if self.difference else [])]
 
 
 @dataclass(frozen=True)
@@ -65,60 +88,101 @@ class Answers:
     notes: tuple[str, ...]
 
 
-def checked(population: str, about: str) -> tuple[Population, About]:
-    """The two words if they are known. Raises NameUnknown."""
-    if population not in get_args(Population):
-        raise NameUnknown("population", population, get_args(Population))
-    if about not in get_args(About):
-        raise NameUnknown("about", about, get_args(About))
-    return cast(Population, population), cast(About, about)
+def checked(population: str, about: str, missing: str = "worst") -> tuple[Population, About, MissingPolicy]:
+    """The three words if they are known. Raises NameUnknown."""
+    words = {"population": (population, Population), "about": (about, About), "missing": (missing, MissingPolicy)}
+    for kind, (word, known) in words.items():
+        if word not in get_args(known):
+            raise NameUnknown(kind, word, get_args(known))
+    return cast(Population, population), cast(About, about), cast(MissingPolicy, missing)
 
 
 def answer(paths: Sequence[Path], question: Question) -> Answers:
     """Read the files and estimate every measure in every arm, the comparison if one is asked for, and the claim."""
+    _check(question)
     table = read_tables(paths, question.columns)
     for arm in question.compare or ():
         if arm not in table.arms:
             raise NameUnknown("arm", arm, table.arms, see="arms are named by their files, or by --arm COLUMN")
     index = index_items(table.items)
     scores = ScoreTable(table.scores, index)
-    strata = [stratum for stratum in index.strata if stratum] if question.by_stratum else []
+    cells = {arm: _cell(scores, arm, question.about) for arm in table.arms}
+    metrics = {measure: _metric(table, measure, question.bounds) for measure in table.measures}
+    strata = [stratum for stratum in index.strata if stratum]
+    if question.by_stratum and not strata:
+        raise DataError("no item has a stratum", next_step="name the column of strata with --stratum")
     rows = [
-        _row(scores, index, _metric(table, measure, question.bounds), stratum, table.arms, question)
+        _row(scores, cells, metrics[measure], stratum, question)
         for measure in table.measures
-        for stratum in [None, *strata]
+        for stratum in [None, *(strata if question.by_stratum else [])]
     ]
-    return Answers(table.arms, tuple(rows), tuple(table.notes))
+    return Answers(table.arms, tuple(rows), (*table.notes, *_notes(table, metrics, rows, question)))
 
 
-def _row(
-    scores: ScoreTable, index: ItemIndex, metric: Metric, stratum: str | None, arms: tuple[str, ...], asked: Question
-) -> Row:
+def _check(asked: Question) -> None:
+    if asked.compare is not None and asked.compare[0] == asked.compare[1]:
+        raise MeasurementUndefined(
+            "an arm compared with itself", seen=asked.compare[0], allowed="two arms", next_step="--compare ARM OTHER"
+        )
+    if asked.margin is not None and asked.compare is None:
+        raise MeasurementUndefined(
+            "a margin without a comparison", seen=f"--margin {asked.margin:g}", allowed="--margin with --compare",
+            next_step="--compare ARM OTHER, or leave out --margin",
+        )  # fmt: skip
+
+
+def _cell(scores: ScoreTable, arm: str, about: About) -> Cell:
+    """The arm's run; of a method its first one, which stands for all."""
+    runs = sorted(cell for cell in scores.cells() if cell.arm == arm)
+    if len(runs) > 1 and about == "artefact":
+        raise MeasurementUndefined(
+            f"arm '{arm}' has several runs, and an estimate is about one artefact or about the method that made them",
+            seen=", ".join(f"replicate {cell.replicate}" for cell in runs[:8]), allowed="one replicate an arm",
+            next_step="--about method, or a table of one run",
+        )  # fmt: skip
+    return runs[0]
+
+
+def _notes(table: Read, metrics: Mapping[str, Metric], rows: Sequence[Row], asked: Question) -> list[str]:
+    kinds = table.scores.group_by("measure").agg((pl.col("kind") == "binary").all().alias("binary"))
+    graded = [name for name, binary in kinds.sort("measure").iter_rows() if not binary]
+    unit = [name for name in graded if asked.bounds is None and math.isfinite(metrics[name].high)]
+    notes = [f"'{name}' lies in [0, 1], which is taken as its range (--range LOW HIGH)" for name in unit]
+    num_claims = sum(len(row.claims) for row in rows)
+    if num_claims > 1:
+        notes.append(f"{num_claims} claims, each with its confidence by itself: not adjusted for their number")
+    return notes
+
+
+def _row(scores: ScoreTable, cells: Mapping[str, Cell], metric: Metric, stratum: str | None, asked: Question) -> Row:
+    index, arms = scores.index, list(cells)
     base = Estimand(
-        "the table", metric, Cell(arms[0]), stratum=stratum, level=asked.level, population=asked.population,
-        bank_size=asked.bank_size, about=asked.about,
+        "the table", metric, cells[arms[0]], stratum=stratum, level=asked.level, population=asked.population,
+        bank_size=asked.bank_size, about=asked.about, missing=asked.missing,
     )  # fmt: skip
-    found = tuple(estimate(scores, index, replace(base, cell=Cell(arm))) for arm in arms)
-    row = Row(metric.name, stratum or "", found)
-    cells = [(arm, replace(base, cell=Cell(arm))) for arm in arms]
+    each = {arm: replace(base, cell=cells[arm]) for arm in arms}
+    row = Row(metric.name, stratum or "", tuple(estimate(scores, index, one) for one in each.values()))
     if asked.compare is not None:
         one, other = asked.compare
-        difference = replace(base, cell=Cell(one), contrast=Cell(other))
-        cells = [(f"{one} minus {other}", difference)]
-        claimed = estimate(scores, index, replace(difference, purpose="claim", confidence=(1 + asked.level) / 2))
+        difference = replace(base, cell=cells[one], contrast=cells[other])
+        each = {f"{one} minus {other}": difference}
+        bounds = estimate(scores, index, replace(difference, purpose="claim", confidence=(1 + asked.level) / 2))
         described = estimate(scores, index, difference)
-        row = replace(row, difference=described, words=words(claimed, asked.margin))
-    return replace(row, verdicts=tuple(_verdicts(scores, index, cells, asked.claim)))
+        row = replace(row, difference=described, words=words(bounds, asked.margin), bounds=bounds)
+    return replace(row, claims=tuple(_claims(scores, index, each, asked.claim)))
 
 
-def _verdicts(
-    scores: ScoreTable, index: ItemIndex, cells: Sequence[tuple[str, Estimand]], claim: Threshold | None
-) -> Iterator[tuple[str, Verdict, str]]:
+def _claims(
+    scores: ScoreTable, index: ItemIndex, each: Mapping[str, Estimand], claim: Threshold | None
+) -> Iterator[Claimed]:
     if claim is None:
         return
-    for name, estimand in cells:
+    for name, estimand in each.items():
         asked = replace(estimand, purpose="claim", confidence=claim.confidence, side=claim.side)
-        yield (name, *judge(estimate(scores, index, asked), claim))
+        bounds = estimate(scores, index, asked)
+        verdict, reason = judge(bounds, claim)
+        step = f" (next: {bounds.next_step})" if bounds.lower is None and bounds.next_step else ""
+        yield Claimed(name, verdict, reason + step, bounds)
 
 
 def _metric(table: Read, measure: str, bounds: tuple[float, float] | None) -> Metric:
@@ -138,32 +202,66 @@ def _metric(table: Read, measure: str, bounds: tuple[float, float] | None) -> Me
 
 def show(found: Answers, *, level: float) -> None:
     console = plain_console()
-    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("")
-    for arm in found.arms:
-        table.add_column(Text(visible(arm)), no_wrap=True)
+    console.print(_table(found, console.width))
+    for line in dict.fromkeys(line for row in found.rows for line in _lines(row)):
+        console.print(_indented(visible(line)))
+    if any(one.low is not None for row in found.rows for one in row.described):
+        console.print(f"intervals at {100 * level:g}%", markup=False)
+    for method in _methods(one for row in found.rows for one in row.described):
+        console.print(_indented(method, 2))
+    bounds = [row.bounds for row in found.rows if row.bounds is not None]
+    if bounds:
+        note = f"{', '.join(WORDS)}: from bounds that hold at any sample size, each at {(1 + level) / 2:g}"
+        console.print(_indented(note + "; intervals and p describe"))
+    for method in _methods(bounds):
+        console.print(_indented(method, 2))
+    for note in found.notes:
+        console.print(_indented(f"note: {visible(note)}"))
+    _show_claims(console, found)
+
+
+def _show_claims(console: Console, found: Answers) -> None:
+    for row in found.rows:
+        for one in row.claims:
+            style = {"PASS": "green", "FAIL": "bold red", "UNDECIDED": "yellow"}[one.verdict]
+            text = Text.assemble((f"{one.verdict:<11}", style), visible(f"{row.name}, {one.of}: {one.reason}"))
+            console.print(_indented(text))
+    for method in _methods(one.bounds for row in found.rows for one in row.claims):
+        console.print(_indented(method, 2))
+
+
+def _indented(text: str | Text, by: int = 0) -> Padding:
+    """Text that goes on in the next line indented, where the terminal ends."""
+    return Padding(text if isinstance(text, Text) else Text(text), (0, 0, 0, by), expand=False)
+
+
+def _table(found: Answers, width: int) -> Table:
+    """A column for each arm, or where the terminal is too narrow for that a row for each."""
+    names = [visible(arm) for arm in found.arms]
     compared = next((row.difference for row in found.rows if row.difference is not None), None)
     if compared is not None and compared.contrast is not None:
-        table.add_column(Text(visible(f"{compared.cell.arm} minus {compared.contrast.arm}")), no_wrap=True)
-        table.add_column("")
-    for row in found.rows:
-        table.add_row(*(Text(text) for text in _texts(row)))
-    console.print(table)
-    for line in dict.fromkeys(line for row in found.rows for line in _lines(row)):
-        console.print(visible(line), markup=False, soft_wrap=True)
-    console.print(f"intervals at {level:.0%}", markup=False)
-    for method in _methods(found):
-        console.print(f"  {method}", markup=False, soft_wrap=True)
-    if compared is not None:
-        note = f"{', '.join(WORDS)}: from bounds that hold at any sample size, each at {(1 + level) / 2:g}"
-        console.print(note + "; intervals and p describe", markup=False, soft_wrap=True)
-    for note in found.notes:
-        console.print(f"note: {visible(note)}", markup=False, soft_wrap=True)
-    for row in found.rows:
-        for name, verdict, reason in row.verdicts:
-            style = {"PASS": "green", "FAIL": "bold red", "UNDECIDED": "yellow"}[verdict]
-            where = f"{row.measure}{', ' + row.stratum if row.stratum else ''}, {name}"
-            console.print(Text.assemble((f"{verdict:<11}", style), visible(f"{where}: {reason}")), soft_wrap=True)
+        names.append(visible(f"{compared.cell.arm} minus {compared.contrast.arm}"))
+    header = ["", *names, *([""] if compared is not None else [])]
+    rows = [_texts(row) for row in found.rows]
+    widths = [max(map(cell_len, column)) + 3 for column in zip(header, *rows, strict=True)]
+    if sum(widths) - 3 <= width:
+        return _grid(header, rows)
+    tall: list[list[str]] = []
+    for row in rows:
+        tall.append([row[0], "", ""])
+        words = [*[""] * (len(names) - 1), row[-1] if compared is not None else ""]
+        indent = " " * (len(row[0]) - len(row[0].lstrip()) + 2)
+        tall += [[indent + name, text, word] for name, text, word in zip(names, row[1:], words, strict=False)]
+    return _grid(["", "", ""], tall)
+
+
+def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold", show_header=any(header))
+    for name in header:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(text) for text in row))
+    return table
 
 
 def _texts(row: Row) -> list[str]:
@@ -176,53 +274,67 @@ def _texts(row: Row) -> list[str]:
 
 
 def _lines(row: Row) -> Iterator[str]:
-    """What is missing, undefined or to be warned of, a line each."""
-    for one in [*row.arms, *([row.difference] if row.difference else [])]:
-        where = f"{row.measure}{', ' + row.stratum if row.stratum else ''}, {one.cell.label}"
-        where += f" minus {one.contrast.label}" if one.contrast else ""
+    """How many items, and what is missing, undefined or to be warned of, a line each."""
+    if not row.stratum:
+        yield from _count_lines(row)
+    for one in row.described:
+        where = f"{row.name}, {_name(one)}"
         if one.counts.missing:
-            counts = f"{format_count(one.counts.scored)} of {format_count(one.counts.attempted)} items scored"
-            yield f"{where}: {counts}, {format_count(one.num_clusters)} clusters{_worst(one)}"
+            scored, attempted = format_count(one.counts.scored), format_count(one.counts.attempted)
+            yield f"{where}: {scored} of {attempted} items scored{_worst(one)}"
         if one.reason:
             yield f"{where}: {one.reason}" + (f" (next: {one.next_step})" if one.next_step else "")
         for warning in one.warnings:
-            if "items missing" in warning:  # said above
+            if " items missing (" in warning or " clusters, effective n " in warning:  # said above
                 continue
             yield f"{where}: {warning}"
 
 
+def _count_lines(row: Row) -> Iterator[str]:
+    counts = {_name(one): _count_text(one) for one in row.described}
+    if len(set(counts.values())) == 1:
+        counts = {"": next(iter(counts.values()))}
+    for name, text in counts.items():
+        yield f"{row.measure}{', ' + name if name else ''}: {text}"
+
+
+def _count_text(one: Estimate) -> str:
+    attempted, clusters = one.counts.attempted, one.num_clusters
+    text = f"{format_count(attempted)} {'item' if attempted == 1 else 'items'}"
+    if one.num_replicates > 1:
+        text = f"{format_count(attempted)} answers of {one.num_replicates} runs"
+    if one.counts.scored and clusters != one.counts.scored:
+        text += f" in {format_count(clusters)} {'cluster' if clusters == 1 else 'clusters'}"
+    return text
+
+
+def _name(one: Estimate) -> str:
+    return one.cell.arm + (f" minus {one.contrast.arm}" if one.contrast else "")
+
+
 def _worst(one: Estimate) -> str:
-    if not one.counts.missing or one.worst_low is None or one.worst_high is None:
-        return ""
+    if one.worst_low is None or one.worst_high is None:
+        return "; what the missing could be is unknown (--range)"
     return f"; whatever the missing are, it lies in {format_interval(one.worst_low, one.worst_high)}"
 
 
-def _methods(found: Answers) -> list[str]:
+def _methods(estimates: Iterable[Estimate]) -> list[str]:
     """Each method that was used, why, and what is known to go wrong with it."""
-    used = [e for row in found.rows for e in [*row.arms, *([row.difference] if row.difference else [])] if e.citation]
+    used = [one for one in estimates if one.citation]
     lines = {f"{e.method} ({e.citation}): {e.why}" + (f"; {e.shortfall}" if e.shortfall else "") for e in used}
     return sorted(lines)
 
 
 def record(found: Answers) -> dict[str, Any]:
     """The same for a program."""
-    return {
-        "arms": found.arms,
-        "notes": found.notes,
-        "rows": [
-            {
-                "measure": row.measure,
-                "stratum": row.stratum,
-                "estimates": row.arms,
-                "difference": row.difference,
-                "words": row.words,
-                "claims": [{"of": name, "verdict": verdict, "reason": why} for name, verdict, why in row.verdicts],
-            }
-            for row in found.rows
-        ],
-    }
+    rows = [
+        {"measure": row.measure, "stratum": row.stratum, "estimates": row.arms, "difference": row.difference,
+         "words": row.words, "bounds": row.bounds, "claims": row.claims}
+        for row in found.rows
+    ]  # fmt: skip
+    return {"arms": found.arms, "notes": found.notes, "rows": rows}
 
 
 def exit_code(found: Answers) -> int:
     """0, or where something was claimed the worst verdict's."""
-    return max((EXIT[verdict] for row in found.rows for _, verdict, _ in row.verdicts), default=0)
+    return max((EXIT[one.verdict] for row in found.rows for one in row.claims), default=0)

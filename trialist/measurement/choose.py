@@ -256,14 +256,15 @@ def _for_bank(design: Design, bank: Bank, purpose: Purpose) -> Choice:
     if bank.sampled < bank.size:
         if not design.independent or design.crossed:
             reason = "a fixed bank sampled in clusters has no method here"
-            return Choice(None, reason, "population: process, or a simple random sample of single items")
+            return Choice(None, reason, "population: process, or unit='item' where single items were drawn")
         if design.situation == "binary":
             return Choice("hypergeometric-bounds" if claim else "hypergeometric")
         return Choice("bank-betting" if claim else "bank-t")
     if bank.num_epochs > 1:
         return Choice("hoeffding" if claim else "within")
     reason = (
-        f"all {bank.size} items of the bank were asked once: for these answers the value is exact, nothing was sampled"
+        f"all {bank.size} items of the bank were asked once: nothing was sampled, and for what was scored the value is "
+        "exact"
     )
     return Choice(
         None, reason, "population: process for what such items do in general, or several epochs for the noise"

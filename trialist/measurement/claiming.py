@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from trialist.measurement import (
@@ -74,12 +75,25 @@ def _bank_betting(lowest: Sample, highest: Sample, confidence: float, _: Side | 
 
 def _hoeffding(lowest: Sample, highest: Sample, confidence: float, _: Side | None, bank: Bank | None) -> Bounds:
     low, high = lowest.metric.low, lowest.metric.high
+    if not lowest.equal_weights:
+        return _weighted_hoeffding(lowest, highest, confidence)
+    # The mean of more answers to an item is less spread than that of the fewest (in convex order): the bound holds.
     num_answers = int(lowest.num_epochs.min()) * len(lowest.ids)
     lower, upper = (
         independent_trials.summary_bounds(_clusters(one).mean, num_answers, low=low, high=high, confidence=confidence)
         for one in (lowest, highest)
     )
     return lower.lower, upper.upper, ""
+
+
+def _weighted_hoeffding(lowest: Sample, highest: Sample, confidence: float) -> Bounds:
+    """mean -+ (high - low) sqrt(ln(1 / alpha) sum w^2 / (2 K)), weights of sum 1, K the fewest answers to an item;
+    Hoeffding 1963, theorem 2."""
+    low, high = lowest.metric.low, lowest.metric.high
+    share = lowest.weights[:, 0] / lowest.weights[:, 0].sum()
+    squares = float((share**2).sum()) / (2 * int(lowest.num_epochs.min()))
+    reach = (high - low) * math.sqrt(-math.log1p(-confidence) * squares)
+    return max(low, _clusters(lowest).mean - reach), min(high, _clusters(highest).mean + reach), ""
 
 
 def _clusters(sample: Sample) -> clustered.Clusters:

@@ -30,6 +30,9 @@ def describe(sample: Sample, level: float, bank: Bank | None = None) -> Uncertai
         problem = undefined.problems[0]
         method = METHODS[choice.method].text
         return Uncertainty(method, reason=f"no interval: {problem.message}", next_step=problem.next_step)
+    if found.interval is not None and not np.isfinite([found.interval.low, found.interval.high]).all():
+        reason = "no interval: the scores are too skewed for a limit without finite bounds"
+        return Uncertainty(found.method, found.citation, reason=reason, next_step="give the metric its low and high")
     if found.interval is None or found.interval.width > 0:
         return found
     return Uncertainty(found.method, found.citation, reason="no interval: leaving out any one cluster changes nothing")
@@ -112,7 +115,9 @@ def _within(sample: Sample, level: float, _: Bank | None) -> Uncertainty:
     if sample.within is None:
         raise MeasurementUndefined("the epochs of the items are not known")
     mean = clustered.aggregate(sample.units(), sample.cluster, sample.weights[:, 0]).mean
-    result = independent_trials.summary_interval(mean, sample.within, sample.num_epochs, level)
+    # Items of weight w_i count (w_i / mean w)^2 times in the variance of the mean.
+    spread = sample.within * (sample.weights[:, 0] / sample.weights[:, 0].mean()) ** 2
+    result = independent_trials.summary_interval(mean, spread, sample.num_epochs, level)
     return _clipped("within", sample, result, result.width)
 
 

@@ -21,6 +21,7 @@ from trialist.measurement.sample import Sample
 from trialist.measurement.score_table import ItemIndex, ScoreTable
 from trialist.measurement.sentences import sentence, warnings_of
 from trialist.measurement.uncertainty import Uncertainty, point, refused, worst_cases
+from trialist.measurement.with_gold import with_gold
 from trialist.records import Cell, Counts, Estimate, Side
 
 About = Literal["artefact", "method"]
@@ -84,12 +85,16 @@ def estimate(
     _check(estimand)
     index = items if isinstance(items, ItemIndex) else index_items(items, estimand.unit, estimand.crossed)
     table = scores if isinstance(scores, ScoreTable) else ScoreTable(scores, index)
-    samples = [_imputed(one, estimand) for one in _samples(table, estimand)]
-    sample = samples[0] if len(samples) == 1 else replicated.together(samples)
-    counts = _counts(sample, index, answered)
+    found_samples = _samples(table, estimand)
+    attempted = replicated.together(found_samples)
+    counts = _counts(attempted, index, answered)
+    samples = [_imputed(one, estimand) for one in found_samples]
+    sample = replicated.together(samples)
     value = point(sample)
-    worst = worst_cases(sample) if counts.attempted else None
-    found = _uncertainty(samples, sample, estimand, value, _bank(sample, index, estimand))
+    found = _uncertainty(samples, sample, estimand, value, _bank(samples, index, estimand))
+    worst = worst_cases(attempted) if counts.attempted else None
+    if found.value is not None:  # gold labels corrected the judge: nothing is missing then
+        value, worst = found.value, Interval(found.value, found.value)
     scope = "this artefact" if estimand.about == "artefact" else "this method"
     cells = (estimand.cell, estimand.contrast)
     return Estimate(
@@ -111,7 +116,7 @@ def estimate(
         worst_high=worst.high if worst else None,
         num_replicates=len(samples),
         scope=scope,
-        warnings=tuple(warnings_of(sample, found, worst, estimand.population)),
+        warnings=(*_imputations(counts, estimand), *warnings_of(sample, found, worst, estimand.population)),
         reason=found.reason,
         next_step=found.next_step,
         why=found.why,
@@ -127,6 +132,16 @@ def _check(estimand: Estimand) -> None:
         if estimand.confidence is None:
             raise MeasurementUndefined("a claim needs a confidence", allowed="0 < confidence < 1")
         check_share("confidence", estimand.confidence)
+    if estimand.crossed is not None and estimand.about == "method":
+        raise MeasurementUndefined(
+            "runs of a method and a crossed facet at once", seen=f"about method, crossed {estimand.crossed}",
+            allowed="one facet that cuts across the units", next_step="about='artefact', or leave out crossed",
+        )  # fmt: skip
+    if estimand.bank_size is not None and estimand.stratum is not None:
+        raise MeasurementUndefined(
+            "the size of the whole bank says nothing of a stratum's", seen=f"bank_size {estimand.bank_size}",
+            allowed="one of the two", next_step="leave out bank_size: the table's items are the bank then",
+        )  # fmt: skip
     if estimand.bank_size is not None and estimand.population != "bank":
         raise MeasurementUndefined(
             "the size of a bank is given for a population that isn't a bank", seen=f"population {estimand.population}",
@@ -157,16 +172,30 @@ def _imputed(sample: Sample, estimand: Estimand) -> Sample:
     return filled
 
 
-def _bank(sample: Sample, index: ItemIndex, estimand: Estimand) -> Bank | None:
+def _imputations(counts: Counts, estimand: Estimand) -> list[str]:
+    if counts.missing == 0 or estimand.missing not in ("as low", "as high"):
+        return []
+    end = estimand.metric.low if estimand.missing == "as low" else estimand.metric.high
+    return [f"{counts.missing} of {counts.attempted} answers are missing and count as {end:g}"]
+
+
+def _bank(samples: list[Sample], index: ItemIndex, estimand: Estimand) -> Bank | None:
     if estimand.population != "bank":
         return None
     size = len(index) if estimand.bank_size is None else estimand.bank_size
-    if size < len(sample.ids):
+    if estimand.stratum is not None:
+        size = (
+            int((index.stratum == index.strata.index(estimand.stratum)).sum())
+            if estimand.stratum in index.strata
+            else 0
+        )
+    asked = [len(sample.ids) for sample in samples]
+    if size < max(asked):
         raise MeasurementUndefined(
-            "more items were asked than the bank holds", seen=f"{len(sample.ids)} asked, bank_size {size}",
-            allowed=f"{len(sample.ids)} or more",
+            "more items were asked than the bank holds", seen=f"{max(asked)} asked, bank_size {size}",
+            allowed=f"{max(asked)} or more",
         )  # fmt: skip
-    return Bank(size, len(sample.ids), int(sample.num_epochs.min()) if len(sample.num_epochs) else 1)
+    return Bank(size, min(asked), min(int(sample.num_epochs.min(initial=2**31)) for sample in samples))
 
 
 def _uncertainty(
@@ -180,6 +209,8 @@ def _uncertainty(
         return Uncertainty("none", reason="the scored items have no weight")
     if value is None:
         return Uncertainty("none", reason=f"{estimand.metric.name} is undefined on these scores")
+    if any(one.gold is not None for one in samples) and sample.plain:
+        return with_gold(sample, estimand.population, bank, purpose=estimand.purpose, level=_level(estimand))
     if estimand.confidence is None or estimand.purpose == "describe":
         if estimand.about == "method":
             return replicated.describe_runs(samples, sample, estimand.level, bank)
@@ -190,6 +221,11 @@ def _uncertainty(
     if estimand.about == "method":
         return replicated.claim_runs(samples, sample, estimand.confidence, bank)
     return claim_bounds(sample, estimand.confidence, estimand.side, bank)
+
+
+def _level(estimand: Estimand) -> float:
+    claimed = estimand.purpose == "claim" and estimand.confidence is not None
+    return estimand.confidence if claimed and estimand.confidence is not None else estimand.level
 
 
 def _not_claimable(sample: Sample, estimand: Estimand) -> Choice | None:

@@ -67,8 +67,10 @@ def _sample(columns: list[Column], rows: Ints, index: ItemIndex, metric: Metric,
     values = np.stack([c.value[rows] for c in columns], axis=1)
     values[missing] = np.nan
     weights = np.stack([c.weight[rows] for c in columns], axis=1)
+    gold = np.stack([c.gold[rows] for c in columns], axis=1)
     if metric.is_mean:
         _check_range(metric, values)
+        _check_range(metric, gold)
     binary = len(rows) > 0 and all(bool(c.binary[rows].all()) for c in columns)
     return Sample(
         metric=difference_of(metric) if paired else metric,
@@ -86,6 +88,8 @@ def _sample(columns: list[Column], rows: Ints, index: ItemIndex, metric: Metric,
         second=None if index.second is None else compact(index.second[rows]),
         within=_within([c.within[rows] for c in columns]) if metric.is_mean else None,
         judged=any(bool(c.judged[rows].any()) for c in columns),
+        gold=gold if np.isfinite(gold).any() else None,
+        gold_binary=all(c.gold_binary for c in columns),
     )
 
 
@@ -99,9 +103,9 @@ def _check_range(metric: Metric, values: Floats) -> None:
     with np.errstate(invalid="ignore"):
         outside = (values < metric.low) | (values > metric.high)
     if outside.any():
-        worst = values[np.isfinite(values)]
+        known = values[np.isfinite(values)]
         raise MeasurementUndefined(
-            f"scores of '{metric.columns[0]}' lie outside the metric's range", seen=f"[{worst.min()}, {worst.max()}]",
+            f"scores of '{metric.columns[0]}' lie outside the metric's range", seen=f"[{known.min()}, {known.max()}]",
             allowed=f"[{metric.low}, {metric.high}]", next_step="give the metric its true low and high",
         )  # fmt: skip
 

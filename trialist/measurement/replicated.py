@@ -21,6 +21,10 @@ from trialist.measurement.uncertainty import Uncertainty, by_method, point, refu
 from trialist.records import Cell
 
 MIN_RUNS = 2
+SAMPLED_BANK = Choice(
+    None, "runs that were asked the same sample of a bank share its luck, and no method here adds the two up",
+    "population='process', or all items of the bank in every run",
+)  # fmt: skip
 
 
 def runs(cells: list[Cell], cell: Cell, contrast: Cell | None) -> list[tuple[Cell, Cell | None]]:
@@ -38,8 +42,10 @@ def runs(cells: list[Cell], cell: Cell, contrast: Cell | None) -> list[tuple[Cel
 
 
 def together(samples: list[Sample]) -> Sample:
-    """All runs as one sample: rows are items x runs, and the run is the second facet."""
+    """All runs as one sample: rows are items x runs, and the run is the second facet. One run stays as it is."""
     first = samples[0]
+    if len(samples) == 1:
+        return first
     number = np.repeat(np.arange(len(samples)), [len(s.ids) for s in samples])
     return replace(
         first,
@@ -55,6 +61,7 @@ def together(samples: list[Sample]) -> Sample:
         binary=all(s.binary for s in samples),
         num_unmatched=sum(s.num_unmatched for s in samples),
         second=number,
+        gold=None,
     )  # fmt: skip
 
 
@@ -62,6 +69,8 @@ def describe_runs(samples: list[Sample], sample: Sample, level: float, bank: Ban
     """Two-way interval over clusters and runs; on a fixed bank, or for a function of means, t over the runs."""
     if len(samples) < MIN_RUNS:
         return refused(_too_few(len(samples)))
+    if bank is not None and bank.sampled < bank.size:
+        return refused(SAMPLED_BANK, "no interval: ")
     if bank is None and sample.plain:
         return describe(sample, level)
     values = _values(samples)
@@ -82,7 +91,9 @@ def describe_runs(samples: list[Sample], sample: Sample, level: float, bank: Ban
 def claim_runs(samples: list[Sample], sample: Sample, confidence: float, bank: Bank | None) -> Uncertainty:
     """Betting bounds over runs, each with its own share of the clusters (of a fixed bank: all of them)."""
     if len(samples) < MIN_RUNS:
-        return refused(_too_few(len(samples)), "no bounds: ")
+        return refused(_too_few(len(samples), "no bounds"))
+    if bank is not None and bank.sampled < bank.size:
+        return refused(SAMPLED_BANK, "no bounds: ")
     low, high = sample.metric.low, sample.metric.high
     if not (sample.plain and np.isfinite([low, high]).all()):
         reason = "no bounds: no method with a guaranteed error exists here for this metric over several runs"
@@ -128,6 +139,6 @@ def _runs_of(cells: list[Cell], cell: Cell) -> list[Cell]:
     return sorted(one for one in cells if (one.arm, one.threat, one.dose) == place) or [cell]
 
 
-def _too_few(num_runs: int) -> Choice:
-    reason = f"no interval: {num_runs} run{'' if num_runs == 1 else 's'} of the method, its spread needs at least 2"
+def _too_few(num_runs: int, what: str = "no interval") -> Choice:
+    reason = f"{what}: {num_runs} run{'' if num_runs == 1 else 's'} of the method, its spread needs at least 2"
     return Choice(None, reason, "more replicates of the arm, or about='artefact'")

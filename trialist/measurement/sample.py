@@ -23,10 +23,12 @@ class Sample:
     ``values`` (n, K) hold the columns of ``metric`` (for a pair: the cell's, then the contrast's), NaN in the rows that
     aren't ``scored`` (n,); ``weights`` (n, K); ``cluster`` (n,) are codes 0..C-1 in sorted order of the clusters'
     names, ``named_cluster`` (n,) their codes in the item index, the same in every cell; ``second`` (n,) are codes of a
-    facet that cuts across them, or None. ``num_epochs`` (n,) are the answers an item's value is the mean of, ``within``
-    (n,) the variance (ddof 1) between them, None where some item has one answer. ``judged``: some value is a judge's.
+    facet that cuts across them, or None. ``num_epochs`` (n,) are the answers to an item, whose mean its value is;
+    ``within`` (n,) the variance (ddof 1) between them, None where some item has one. ``judged``: some value is a
+    judge's.
     ``plain``: a mean of one measure or a difference of two such means with equal weights. ``binary``: every score is 0
-    or 1 by its kind and each item was answered once."""
+    or 1 by its kind and each item was answered once. ``gold`` (n, K) are people's labels beside a judge's values, NaN
+    where there is none, None where there are none at all; ``gold_binary``: all of them are 0 or 1 by their kind."""
 
     metric: Metric
     ids: Ints
@@ -43,6 +45,8 @@ class Sample:
     second: Ints | None = None
     within: Floats | None = None
     judged: bool = False
+    gold: Floats | None = None
+    gold_binary: bool = False
 
     @property
     def num_clusters(self) -> int:
@@ -61,11 +65,11 @@ class Sample:
 
     def only(self, rows: NDArray[np.bool_]) -> Sample:
         """The sample of these items alone."""
-        second, within = (None if x is None else x[rows] for x in (self.second, self.within))
+        second, within, gold = (None if x is None else x[rows] for x in (self.second, self.within, self.gold))
         return replace(
             self, ids=self.ids[rows], values=self.values[rows], weights=self.weights[rows], scored=self.scored[rows],
             cluster=self.cluster[rows], named_cluster=self.named_cluster[rows], num_epochs=self.num_epochs[rows],
-            second=second, within=within,
+            second=second, within=within, gold=gold,
         )  # fmt: skip
 
     def filled(self, best: Literal[0, 1]) -> Sample | None:

@@ -7,7 +7,7 @@ in another order is sorted first. Two million rows are cut in about a tenth of a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,8 @@ class ItemIndex:
 @dataclass(frozen=True)
 class Column:
     """One measure in one cell, per item of the index: ``present`` marks the items that have a row for it. Several
-    epochs are averaged; ``within`` is the variance (ddof 1) between them."""
+    epochs are averaged, ``num_epochs`` of them attempted; ``within`` is the variance (ddof 1) between the scored ones.
+    ``gold`` (N,) is what people say where a judge gives the value, NaN where nobody labelled."""
 
     present: Mask
     value: Floats
@@ -54,13 +55,17 @@ class Column:
     num_epochs: Ints
     within: Floats
     judged: Mask
+    gold: Floats
+    gold_binary: bool = True
 
 
 class ScoreTable:
     """Rows of SCORE_COLUMNS of one evaluation, ready to be asked for columns; each is built once.
 
+    A judge and people may score the same answers: the judge's score is the value, people's are its gold labels.
     Raises MeasurementUndefined for several evaluations in one table; ``column`` for doubled rows, scores that aren't
-    finite, weights that are negative, and items that aren't in the item table.
+    finite, weights that are negative, items that aren't in the item table, and gold labels that are empty, or that the
+    judge's answers don't match.
     """
 
     def __init__(self, scores: pl.DataFrame, index: ItemIndex) -> None:
@@ -86,6 +91,7 @@ class ScoreTable:
         self._weight = scores["weight"].fill_null(np.nan).to_numpy()
         self._binary = (scores["kind"] == "binary").to_numpy()
         self._judged = (scores["scorer_kind"] == "judge").to_numpy()
+        self._human = (scores["scorer_kind"] == "human").to_numpy()
         self._epoch = scores["epoch"].to_numpy()
 
     def cells(self) -> list[Cell]:
@@ -103,14 +109,18 @@ class ScoreTable:
 
     def _column(self, rows: Ints) -> Column:
         self._check(rows)
+        human = self._human[rows]
+        if human.any() and self._judged[rows].any():
+            return with_gold(self._column(rows[~human]), self._column(rows[human]), self.index.ids)
         code, null, n = self._code[rows], self._null[rows], len(self.index)
         counts = np.bincount(code, minlength=n)
         if len(code) and counts.max() > 1:
             return self._several_epochs(rows, counts)
         none = np.zeros(n, dtype=np.bool_)
         found = Column(
-            counts > 0, np.full(n, np.nan), np.ones(n), none, none.copy(), counts, np.full(n, np.nan), none.copy()
-        )
+            counts > 0, np.full(n, np.nan), np.ones(n), none, none.copy(), counts, np.full(n, np.nan), none.copy(),
+            np.full(n, np.nan),
+        )  # fmt: skip
         found.value[code] = np.where(null, np.nan, self._value[rows])
         found.weight[code], found.missing[code] = self._weight[rows], null
         found.binary[code], found.judged[code] = self._binary[rows], self._judged[rows]
@@ -124,7 +134,8 @@ class ScoreTable:
         if len(twice):
             raise MeasurementUndefined(
                 "two scores of one measure for one answer", seen=self._place(rows[twice[0]], "epoch"),
-                allowed="one row each", next_step="give each scorer's measure its own name",
+                allowed="one row each, or one of a judge and one of a person",
+                next_step="give each scorer's measure its own name",
             )  # fmt: skip
         n, null = len(counts), self._null[rows]
         value, num_scored = np.where(null, 0.0, self._value[rows]), counts - np.bincount(code[null], minlength=n)
@@ -136,7 +147,7 @@ class ScoreTable:
         binary, judged = (np.bincount(code, weights=x[rows], minlength=n) for x in (self._binary, self._judged))
         return Column(
             counts > 0, mean, np.where(counts > 0, weight, 1.0), num_scored < counts, (counts == 1) & (binary == 1),
-            num_scored, np.where(np.isfinite(within), within, np.nan), judged > 0,
+            counts, np.where(np.isfinite(within), within, np.nan), judged > 0, np.full(n, np.nan),
         )  # fmt: skip
 
     def _check(self, rows: Ints) -> None:
@@ -159,6 +170,25 @@ class ScoreTable:
     def _place(self, row: Any, *more: str) -> str:
         names = ("item", "measure", *more)
         return ", ".join(f"{name} {self._rows[name][int(row)]}" for name in names)
+
+
+def with_gold(judged: Column, human: Column, ids: pl.Enum) -> Column:
+    """The judge's column with people's labels of the same answers beside it."""
+    alone = np.flatnonzero(human.present & ~(judged.present & (judged.num_epochs == human.num_epochs)))
+    if alone.size:
+        k = int(alone[0])
+        raise MeasurementUndefined(
+            "people and the judge have to score the same answers",
+            seen=f"item {ids.categories[k]}: {human.num_epochs[k]} by people, {judged.num_epochs[k]} by the judge",
+            allowed="people's scores for all epochs of an item, or for none", next_step="let the judge score them too",
+        )  # fmt: skip
+    if human.missing.any():
+        raise MeasurementUndefined(
+            "a gold label without a value", seen=f"item {ids.categories[int(human.missing.argmax())]}",
+            allowed="a value for each item that people were given",
+            next_step="label it: the labels that were easy to give are no random sample",
+        )  # fmt: skip
+    return replace(judged, gold=human.value, gold_binary=bool(human.binary[human.present].all()))
 
 
 def _changes(scores: pl.DataFrame) -> Ints:

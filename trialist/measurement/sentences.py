@@ -73,7 +73,8 @@ def warnings_of(sample: Sample, found: Uncertainty, worst: Interval | None, popu
         warnings.append(text)
     elif population == "traffic" and attempted:
         warnings.append("the items of a traffic estimand all have the same weight: it says what the bank's mean says")
-    if sample.judged:
+    warnings += found.warnings
+    if sample.judged and found.value is None:
         warnings.append("scored by a judge, whose own error is not in this interval")
     return warnings
 

@@ -16,7 +16,7 @@ from trialist.measurement.sample import Floats, Sample
 @dataclass(frozen=True)
 class Uncertainty:
     """``interval``: two-sided limits, or the lower and upper one-sided bounds; None with the ``reason`` and the
-    ``next_step``."""
+    ``next_step``. ``value``: the method's own, where it isn't the mean of the scores."""
 
     method: str
     citation: str = ""
@@ -28,6 +28,8 @@ class Uncertainty:
     next_step: str = ""
     why: str = ""
     shortfall: str = ""
+    value: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def refused(choice: Choice, prefix: str = "") -> Uncertainty:
@@ -71,11 +73,13 @@ def design_of(sample: Sample, bank: Bank | None = None) -> Design:
 
 def worst_cases(sample: Sample) -> Interval | None:
     """The metric with every missing item set to one of its extremes: lowest and highest over the extremes and over
-    "missing at random" (the value itself). None where it is undefined."""
+    "missing at random" (the value itself). None where it is undefined or, with something missing, has no end."""
     weights = sample.weights
     if sample.scored.all():
         value = point(sample)
         return None if value is None else Interval(value, value)
+    if not np.isfinite(sample.metric.extremes).all():
+        return None
     filled = [np.where(sample.scored[:, None], sample.values, np.array(row)) for row in sample.metric.extremes]
     values = [_metric_of(sample, x, weights) for x in filled]
     if sample.scored.any():
