@@ -15,7 +15,7 @@ from trialist.measurement.judged import choose, difference
 from trialist.measurement.sample import Sample
 from trialist.measurement.uncertainty import Uncertainty, refused
 
-CITATION = "Angelopoulos et al. 2023; Waudby-Smith & Ramdas 2024; docs/measurement/judged.md"
+CITATION = "Angelopoulos et al. 2023; Waudby-Smith & Ramdas 2024"
 
 
 def with_gold(
@@ -35,10 +35,11 @@ def with_gold(
     interval = found.interval
     if found.lower is not None and found.upper is not None:
         interval = Interval(found.lower, found.upper)
-    why = f"a judge's scores of {len(sample.ids)} items with {found.num_gold} gold labels, a simple random sample"
+    why = f"a judge's scores with {found.num_gold} gold labels, taken as a simple random sample of its items"
+    why += f"; {found.why}" if purpose == "describe" else ""
     return Uncertainty(
-        found.method, CITATION, interval, why=f"{why}; {found.why}", value=found.value,
-        warnings=(*found.warnings, f"the judge's own mean, which is no estimate, is {found.judge_rate:.3g}"),
+        found.method, CITATION, interval, why=why, value=found.value,
+        warnings=(*found.warnings, f"corrected by gold labels: the judge alone says {found.judge_rate:.3g}"),
     )  # fmt: skip
 
 
