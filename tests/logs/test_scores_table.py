@@ -207,12 +207,15 @@ def test_two_hundred_thousand_rows(tmp_path: Path) -> None:
         ([*scored(1, 1), *scored(0)], ["two rows for one answer", "item q0", "--epoch"]),
         ([*scored(1, cluster="a"), *scored(1, cluster="b", epoch=1)], ["item q0 has two places", "'a'", "'b'"]),
         ([*scored(1, task="a"), *scored(1, task="b", epoch=1)], ["two places", "stratum 'a'", "different ids"]),
+        ([{"item": ["a"], "score": 1}], ["text or numbers is wanted for item", "List"]),
+        ([{"item": "a", "score": {"x": 1}}], ["aren't numbers", "Struct"]),
+        ([{"item": "a", "score": 1, "run": 2**40}], ["without replicate"]),
         ([{"itme": "a", "score": 1}], ["no column 'item'", "itme, score", "did you mean 'itme'?", "--item"]),
         ([{"item": "a", "scores": 1}], ["no column 'value'", "item, scores", "--value", "--measure"]),
     ],
 )
 def test_a_table_that_says_too_little(tmp_path: Path, rows: Rows, says: list[str]) -> None:
-    keyed = [{**dict.fromkeys({name for row in rows for name in row}), **row} for row in rows]
+    keyed = [{**{name: None for any_row in rows for name in any_row}, **row} for row in rows]
     if any("epoch" in row for row in rows):
         keyed = [
             {**row, "epoch": row["epoch"] if "epoch" in given else 0} for row, given in zip(keyed, rows, strict=True)

@@ -257,8 +257,9 @@ def _table(found: Answers, width: int) -> Table:
 
 def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold", show_header=any(header))
-    for name in header:
-        table.add_column(Text(name), overflow="fold")
+    for number, name in enumerate(header):
+        # In a narrow terminal names and words are broken, numbers never.
+        table.add_column(Text(name), overflow="fold", no_wrap=0 < number < max(2, len(header) - 1))
     for row in rows:
         table.add_row(*(Text(text) for text in row))
     return table

@@ -170,7 +170,7 @@ def _typed(rows: pl.DataFrame, path: Path, arm: str) -> pl.DataFrame:
     rows = rows.with_columns(**missing)
     rows = rows.select(
         _values(rows["value"], path),
-        *(rows[name].cast(pl.String) for name in TEXT),
+        *(_text(rows[name], path) for name in TEXT),
         *(_numbers(rows[name], path, whole=name in WHOLE) for name in (*WHOLE, "weight")),
     )
     for name in NEVER_EMPTY:
@@ -208,6 +208,15 @@ def _values(values: pl.Series, path: Path) -> pl.Series:
             next_step="leave the score empty, with a reason in a column 'reason'",
         )  # fmt: skip
     return numbers
+
+
+def _text(values: pl.Series, path: Path) -> pl.Series:
+    if values.dtype.is_nested() or values.dtype == pl.Binary:
+        raise DataError(
+            f"{path}: a column of text or numbers is wanted for {values.name}", seen=str(values.dtype),
+            allowed="text, numbers", next_step=f"name another column for {values.name}",
+        )  # fmt: skip
+    return values.cast(pl.String)
 
 
 def _numbers(values: pl.Series, path: Path, *, whole: bool) -> pl.Series:

@@ -81,7 +81,7 @@ def warnings_of(sample: Sample, found: Uncertainty, worst: Interval | None, popu
 
 def _alike(sample: Sample) -> list[str]:
     units = sample.units()[sample.scored]
-    if not (units == units[0]).all():
+    if len(units) == 1 or not (units == units[0]).all():
         return []
     if sample.paired:
         return [f"all {len(units)} pairs differ by {units[0]:g}"]
