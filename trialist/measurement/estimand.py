@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -210,7 +210,8 @@ def _uncertainty(
     if value is None:
         return Uncertainty("none", reason=f"{estimand.metric.name} is undefined on these scores")
     if any(one.gold is not None for one in samples) and sample.plain:
-        return with_gold(sample, estimand.population, bank, purpose=estimand.purpose, level=_level(estimand))
+        whole = sample if estimand.about == "artefact" else replace(sample, gold=None)
+        return with_gold(whole, estimand.population, bank, purpose=estimand.purpose, level=_level(estimand))
     if estimand.confidence is None or estimand.purpose == "describe":
         if estimand.about == "method":
             return replicated.describe_runs(samples, sample, estimand.level, bank)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.clustered import compact
@@ -86,17 +87,18 @@ def _sample(columns: list[Column], rows: Ints, index: ItemIndex, metric: Metric,
         binary=binary and (metric.low, metric.high) == (0.0, 1.0),
         num_unmatched=num_unmatched,
         second=None if index.second is None else compact(index.second[rows]),
-        within=_within([c.within[rows] for c in columns]) if metric.is_mean else None,
+        within=_within([c.within[rows] for c in columns], ~missing) if metric.is_mean else None,
         judged=any(bool(c.judged[rows].any()) for c in columns),
         gold=gold if np.isfinite(gold).any() else None,
         gold_binary=all(c.gold_binary for c in columns),
     )
 
 
-def _within(columns: list[Floats]) -> Floats | None:
-    """Variance between an item's epochs; of a difference the sum of both cells', whose answers are independent."""
+def _within(columns: list[Floats], scored: NDArray[np.bool_]) -> Floats | None:
+    """Variance between an item's epochs; of a difference the sum of both cells', whose answers are independent. None
+    where some scored item has one answer."""
     total = np.sum(columns, axis=0)
-    return total if len(total) and bool(np.isfinite(total).all()) else None
+    return total if scored.any() and bool(np.isfinite(total[scored]).all()) else None
 
 
 def _check_range(metric: Metric, values: Floats) -> None:

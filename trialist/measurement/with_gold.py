@@ -65,7 +65,7 @@ def _range(sample: Sample) -> tuple[float, float]:
 
 def _refusal(sample: Sample, bank: Bank | None) -> Choice | None:
     if sample.gold is None:
-        return Choice(None, "gold labels over several runs have no method here", "about='artefact'")
+        return Choice(None, "gold labels over a method's runs have no method here", "about='artefact'")
     if not sample.scored.all():
         lost = int((~sample.scored).sum())
         return Choice(None, f"{lost} items have no judge's score", "missing='as low' or 'as high'")
