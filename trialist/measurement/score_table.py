@@ -23,6 +23,8 @@ Mask = NDArray[np.bool_]
 KEYS = (*CELL_COLUMNS, "measure")
 SCATTERED = 0.05
 """A table whose keys change in more than this share of its rows is sorted before it is cut."""
+FEWEST_CHANGES = 1000
+"""With fewer changes than this sorting isn't worth it."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,13 @@ class ScoreTable:
             names = sorted(scores["evaluation"].unique().to_list())
             raise MeasurementUndefined("scores of several evaluations", seen=str(names), allowed="one evaluation")
         starts = _changes(scores)
-        if len(starts) > max(1000, SCATTERED * len(scores)):
+        if len(starts) > max(FEWEST_CHANGES, SCATTERED * len(scores)):
             scores = scores.sort(KEYS, maintain_order=True)
             starts = _changes(scores)
         self.index = index
         self._rows = scores
         self._spans: dict[tuple[Any, ...], list[slice]] = {}
-        ends = [*starts[1:].tolist(), len(scores)]
+        ends = [*starts[1:].tolist(), len(scores)] if len(starts) else []
         for key, start, end in zip(
             scores[starts.tolist()].select(KEYS).iter_rows(), starts.tolist(), ends, strict=True
         ):
@@ -147,7 +149,7 @@ class ScoreTable:
         binary, judged = (np.bincount(code, weights=x[rows], minlength=n) for x in (self._binary, self._judged))
         return Column(
             counts > 0, mean, np.where(counts > 0, weight, 1.0), num_scored < counts, (counts == 1) & (binary == 1),
-            counts, np.where(np.isfinite(within), within, np.nan), judged > 0, np.full(n, np.nan),
+            counts, np.where(num_scored > 1, within, np.nan), judged > 0, np.full(n, np.nan),
         )  # fmt: skip
 
     def _check(self, rows: Ints) -> None:
