@@ -8,23 +8,32 @@ so far. A gambler bets against "mean >= m" as in ``betting``:
 
 At the true mean every factor has conditional expectation 1, so P(K >= 1/alpha) <= alpha; and m_t rises with m, so K
 rises with m and the bound is the m where it reaches 1/alpha. An m with m_t > 1 is impossible: the bound is never above
-what the bank could still hold, (S_n + N - n) / N. A sample's order is exchangeable, so the capital is averaged over the
-same fixed permutations as there. Waudby-Smith & Ramdas 2024, section 5.
+what the bank could still hold, (S_n + N - n) / N. Waudby-Smith & Ramdas 2024, section 5.
+
+The draws' order has to be random given which items were drawn; the caller's (sorted by name) isn't. So the capital is
+averaged over all n! orders up to ``MOST_ALL`` items, where the guarantee is exact, and beyond over as many random ones
+as ``MOST_CELLS`` allows, drawn once for all from raw PCG64 output: there it holds over the draw of the orders. With few
+orders a bank in the worst order would matter: with the 32 of ``betting``, 7 of 8 items and confidence .8 it was .75.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.betting import CAP, TOLERANCE, fixed_orders
+from trialist.measurement.betting import CAP, FEWEST_PERMUTATIONS, MOST_CELLS, TOLERANCE
 from trialist.measurement.interval import check_share
 
 Floats = NDArray[np.float64]
+
+MOST_ALL = 7
+"""Up to so many items all orders are averaged, 5,040 of seven."""
 
 
 def upper_bank_mean(
@@ -36,7 +45,7 @@ def upper_bank_mean(
     """
     x = _sample(values, size, low, high)
     n, target = len(x), math.log(1 / (1 - check_share("confidence", confidence)))
-    draws: Floats = x[fixed_orders(n)]
+    draws: Floats = x[_orders(n)]
     bets = _bets(draws, size, target)
     most = (float(x.sum()) + size - n) / size
     below = float(x.mean())
@@ -59,6 +68,14 @@ def lower_bank_mean(
     """Lower bound: the mirror image of ``upper_bank_mean``."""
     mirrored = -np.asarray(values, dtype=np.float64)
     return -upper_bank_mean(mirrored, size, low=-high, high=-low, confidence=confidence)
+
+
+@lru_cache(maxsize=16)
+def _orders(n: int) -> NDArray[np.int64]:
+    if n <= MOST_ALL:
+        return np.array(list(permutations(range(n))), dtype=np.int64)
+    rows = max(FEWEST_PERMUTATIONS, MOST_CELLS // n)
+    return np.random.PCG64(2).random_raw(rows * n).reshape(rows, n).argsort(axis=1)
 
 
 def _log_capital(m: float, draws: Floats, bets: Floats, size: int) -> float:

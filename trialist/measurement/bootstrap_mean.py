@@ -34,7 +34,7 @@ def studentised_mean(clusters: Clusters, level: float = 0.95) -> Interval:
             next_step="a betting interval, which holds at any number",
         )  # fmt: skip
     error, mean = standard_error(clusters), clusters.mean
-    if error <= 0:
+    if np.ptp(clusters.means) <= 1e-12 * np.abs(clusters.means).max():  # equal but for rounding
         raise MeasurementUndefined("all clusters are alike, so their spread can't be estimated")
     counts, n, total = _counts(num), clusters.sizes, clusters.sizes * clusters.means
     size, resampled = counts @ n, counts @ total
