@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import brentq, linprog, minimize
 from scipy.special import betaincc, betaln, chdtri, logsumexp, xlog1py, xlogy
 
 from trialist.measurement.interval import check_share
@@ -35,7 +35,10 @@ from trialist.measurement.rare.strata import Strata
 
 Floats = NDArray[np.float64]
 
-NUM_HALVINGS = 60
+NUM_HALVINGS = 40
+MOST_CUTS = 200
+GAP = 1e-4
+"""Relative distance between what is returned and a vector that the set is known to hold."""
 AT_NOTHING = 1 / 3
 """Weight of the alternative s = 0, "the event never happens", in the mixture."""
 SHRINK = np.concatenate([[0.0], 1 - np.geomspace(0.97, 0.02, 24)])
@@ -57,15 +60,13 @@ def upper_fisher(sample: Strata, confidence: float = 0.95) -> float:
         return min(1.0, fixed)
 
     def spent(q: Floats) -> Floats:
-        with np.errstate(divide="ignore"):
-            return -np.log(betaincc(k + 1, n - k, q))
+        return -np.log(np.maximum(betaincc(k + 1, n - k, q), 1e-300))
 
-    low, high = -40.0, 10.0
-    for _ in range(NUM_HALVINGS):
-        middle = (low + high) / 2
-        over = spent(_best_rates(k, n, w / math.exp(middle))).sum() > budget
-        low, high = (middle, high) if over else (low, middle)
-    price = math.exp(high)
+    def excess(log_price: float) -> float:
+        return float(spent(_best_rates(k, n, w / math.exp(log_price))).sum()) - budget
+
+    # The dearer, the smaller the rates that are bought: one sign change.
+    price = math.exp(float(brentq(excess, -30.0, 10.0, xtol=1e-9)))
     q = _best_rates(k, n, w / price)
     # Weak duality: sup_q sum(W q - price * spent) + price * budget bounds the maximum at any price.
     return min(1.0, fixed + float(w @ q) + price * (budget - float(spent(q).sum())))
@@ -90,11 +91,7 @@ def upper_betting(sample: Strata, confidence: float = 0.95) -> float:
     # E doesn't depend on q_h where every item is an event, so the maximum has q_h = 1 there.
     log_full = float(logsumexp(LOG_PRIOR[:, None] + xlogy(k[full], SHRINK[:, None]), axis=0).sum())
     bets = _Bets(k[~full], n[~full], float(k.sum()), log_full)
-    w = w[~full]
-    q = _maximise(w, bets, target)
-    value, slope = bets.log_e(q)
-    # Convexity: C lies in the half space slope @ (q' - q) <= target - value; the best corner of it bounds the maximum.
-    return min(1.0, fixed + _knapsack(w, slope, target - value + float(slope @ q)))
+    return min(1.0, fixed + _maximum(w[~full], bets, target))
 
 
 def lower_betting(sample: Strata, confidence: float = 0.95) -> float:
@@ -147,8 +144,64 @@ class _Bets:
         return total - math.log(2), share[0] * slope_common + share[1] * slope_each
 
 
-def _maximise(w: Floats, bets: _Bets, target: float) -> Floats:
-    """A vector near the maximum of w @ q in {ln E(q) <= target}, in units of 1 / n so that steps are of one size."""
+def _maximum(w: Floats, bets: _Bets, target: float) -> float:
+    """A bound within ``GAP`` of max w @ q over {ln E(q) <= target}, 0 <= q <= 1, by supporting half-spaces.
+
+    Convexity puts the set in the half-space slope @ (q' - q) <= target - ln E(q) of each of its points q; the best
+    corner of these half-spaces bounds the maximum and gives the next point, pulled back to the set. The first point is
+    a solver's answer, which is almost always the last one too.
+    """
+    unit = 1 / (bets.n + 1)
+    inner = bets.k / bets.n
+    rows: list[Floats] = []
+    limits: list[float] = []
+    outer, reached, bound = _start(w, bets, target), 0.0, 1.0
+    for _ in range(MOST_CUTS):
+        q = _inside(bets, inner, outer, target)
+        reached = max(reached, float(w @ q))
+        value, slope = bets.log_e(q)
+        rows.append(slope * unit)
+        limits.append(target - value + float(slope @ q))
+        corner, found = _corner(w * unit, np.array(rows), np.array(limits), 1 / unit)
+        bound = min(bound, found)
+        if bound - reached <= GAP * bound:
+            break
+        outer = np.clip(corner * unit, 0.0, 1 - 1e-12)
+    return bound
+
+
+def _corner(goal: Floats, rows: Floats, limits: Floats, tops: Floats) -> tuple[Floats, float]:
+    """argmax goal @ x with rows @ x <= limits and 0 <= x <= tops, and a bound on that maximum from its dual."""
+    if len(rows) == 1:
+        order = np.argsort(-goal / rows[0])
+        spent = np.minimum(np.cumsum((rows[0] * tops)[order]), max(float(limits[0]), 0.0))
+        x = np.empty_like(tops)
+        x[order] = np.diff(spent, prepend=0.0) / rows[0][order]
+        full = (x >= tops * (1 - 1e-12))[order]
+        price = float((goal / rows[0])[order][min(int(full.sum()), len(x) - 1)])
+        return x, float(price * limits[0] + np.maximum(goal - price * rows[0], 0.0) @ tops)
+    found = linprog(-goal, rows, limits, bounds=np.stack([np.zeros_like(tops), tops], axis=1), method="highs")
+    # Any multipliers that aren't negative give a bound, so the solver's tolerance doesn't matter.
+    price = np.maximum(-np.asarray(found.ineqlin.marginals, dtype=np.float64), 0.0)
+    return np.asarray(found.x, dtype=np.float64), float(
+        price @ limits + np.maximum(goal - price @ rows, 0.0) @ tops
+    )
+
+
+def _inside(bets: _Bets, inner: Floats, outer: Floats, target: float) -> Floats:
+    """The last point of the set on the way from ``inner``, where E is at most 1, to ``outer``."""
+    if bets.log_e(outer)[0] <= target + 1e-8:
+        return outer
+    low, high = 0.0, 1.0
+    for _ in range(NUM_HALVINGS):
+        middle = (low + high) / 2
+        over = bets.log_e(inner + middle * (outer - inner))[0] > target
+        low, high = (low, middle) if over else (middle, high)
+    return inner + low * (outer - inner)
+
+
+def _start(w: Floats, bets: _Bets, target: float) -> Floats:
+    """A vector near the maximum, in units of 1 / n so that steps are of one size."""
     unit = 1 / (bets.n + 1)
     goal = w * unit / float(w @ unit)
     found = minimize(
@@ -164,17 +217,7 @@ def _maximise(w: Floats, bets: _Bets, target: float) -> Floats:
             }
         ],
         method="SLSQP",
-        options={"maxiter": 300, "ftol": 1e-12},
+        options={"maxiter": 200, "ftol": 1e-12},
     )
     q = np.clip(np.asarray(found.x, dtype=np.float64) * unit, 0.0, 1 - 1e-12)
-    return q if np.isfinite(q).all() else bets.k * unit
-
-
-def _knapsack(w: Floats, cost: Floats, budget: float) -> float:
-    """max w @ q with cost @ q <= budget and 0 <= q <= 1: fill in order of w / cost."""
-    total = 0.0
-    for j in np.argsort(-w / cost):
-        part = min(1.0, max(0.0, budget / float(cost[j])))
-        total += float(w[j]) * part
-        budget -= float(cost[j]) * part
-    return total
+    return q if np.isfinite(q).all() else bets.k / bets.n
