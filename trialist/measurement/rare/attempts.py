@@ -11,10 +11,10 @@ Chen et al. 2021, arXiv 2107.03374, section 2.1 (pass@k); Hughes et al. 2024, ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement import betting, clustered
@@ -41,23 +41,31 @@ class AttemptRate:
 
 
 def unbiased(successes: ArrayLike, attempts: ArrayLike, k: int) -> Floats:
-    """1 - C(n - c, k) / C(n, k) per item, (items,) from ``successes`` c and ``attempts`` n, through log-gamma.
+    """1 - C(n - c, k) / C(n, k) per item, (items,) from ``successes`` c and ``attempts`` n.
 
     Raises MeasurementUndefined for k < 1, for k above any item's n, and for counts that aren't 0 <= c <= n.
     """
     c, n = np.asarray(successes, dtype=np.float64), np.asarray(attempts, dtype=np.float64)
     n = np.broadcast_to(n, c.shape)
-    if c.ndim != 1 or len(c) == 0 or not ((c >= 0) & (c <= n) & (c % 1 == 0) & (n % 1 == 0) & np.isfinite(n)).all():
+    whole = np.isfinite(n) & (np.floor(c) == c) & (np.floor(n) == n)
+    if c.ndim != 1 or len(c) == 0 or not ((c >= 0) & (c <= n) & whole).all():
         raise MeasurementUndefined("attempts and successes", seen=f"{c} of {n}", allowed="whole, 0 <= c <= n")
-    if not (k >= 1 and k % 1 == 0 and k <= n.min()):
+    if not (k >= 1 and int(k) == k and k <= n.min()):
         raise MeasurementUndefined(
             "best of k from fewer attempts than k is an extrapolation", seen=f"k = {k}, fewest attempts {n.min():g}",
             allowed=f"1 to {n.min():g}", next_step="run more attempts, or fit a curve and mark it exploratory",
         )  # fmt: skip
-    possible = n - c >= k
-    left = np.where(possible, n - c, k)
-    ratio = gammaln(left + 1) - gammaln(left - k + 1) - gammaln(n + 1) + gammaln(n - k + 1)
-    return np.where(possible, np.where(c == 0, 0.0, -np.expm1(ratio)), 1.0)
+    return np.array([_share(int(one), int(all_of), int(k)) for one, all_of in zip(c, n, strict=True)])
+
+
+@lru_cache(maxsize=4096)
+def _share(c: int, n: int, k: int) -> float:
+    """C(n - c, k) / C(n, k) = prod_{j < c} (1 - k / (n - j)) = prod_{j < k} (1 - c / (n - j)): the shorter product in
+    logarithms. Differences of log-gamma lose every digit at a billion attempts."""
+    if n - c < k:
+        return 1.0
+    short, long = min(c, k), max(c, k)
+    return float(-np.expm1(np.log1p(-long / (n - np.arange(short))).sum())) if short else 0.0
 
 
 def at_k(

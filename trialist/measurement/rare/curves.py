@@ -158,7 +158,7 @@ def forecast(
 
 def _counts(data: Lifetimes) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
     """Distinct times of successes and of censorings, and how many items have each."""
-    if (data.times % 1 != 0).any():
+    if (np.floor(data.times) != data.times).any():
         raise MeasurementUndefined("attempts are counted", seen=str(data.times), allowed="whole numbers from 1")
     hits, num_hits = np.unique(data.times[data.seen], return_counts=True)
     cuts, num_cuts = np.unique(data.times[~data.seen], return_counts=True)

@@ -106,7 +106,9 @@ def tail_mass(target: ArrayLike, proposal: ArrayLike, cap: float) -> float:
     sums = [float(t.sum()), float(q.sum())]
     if t.shape != q.shape or t.ndim != 1 or (t < 0).any() or (q < 0).any() or not np.allclose(sums, 1.0, atol=1e-9):
         raise MeasurementUndefined("two distributions over one set", seen=f"sums {sums}", allowed="0 or more, sum 1")
-    return float(np.maximum(t - cap * q, 0.0).sum())
+    hidden = t - cap * q
+    # A rounding error of t is no mass.
+    return float(hidden[hidden > 1e-12 * t].sum())
 
 
 def report(sample: WeightedSample) -> WeightReport:
@@ -131,6 +133,8 @@ def report(sample: WeightedSample) -> WeightReport:
 def describe(sample: WeightedSample, level: float = 0.95) -> WeightedRate:
     """The unbiased estimate with a delete-one-cluster jackknife t interval of mean(w x), cut to [0, 1].
 
+    It sees only the spread of what was drawn: where events of large weight are rarer than 1/n it is too short (measured
+    on the page on rare events), so a claim uses ``upper``.
     Raises MeasurementUndefined below ``LEAST_EFFECTIVE`` or ``LEAST_NONZERO``; the bounds exist there.
     """
     found = report(sample)

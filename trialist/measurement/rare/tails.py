@@ -91,7 +91,7 @@ def gpd_likelihood(descending: Floats, k: int) -> Tail:
             return 1e9
         return k * float(z[0]) + (1 + 1 / shape) * float(np.log(inside).sum())
 
-    starts = ((0.0, 0.1), (0.4, -0.3), (-0.3, 0.5))
+    starts = ((0.3, -0.2), (-0.2, 0.3))
     found = [minimize(loss, np.array(z), method="Nelder-Mead", bounds=((-6, 6), SHAPES)) for z in starts]
     best = min(found, key=lambda result: float(result.fun)).x
     scale = math.exp(float(best[0])) * float(excess.mean())
