@@ -99,7 +99,7 @@ def test_refusals() -> None:
     with pytest.raises(MeasurementUndefined, match="extrapolation") as error:
         unbiased([1, 1], [10, 4], 5)
     assert "1 to 4" in str(error.value)
-    for c, n, k in (([1], [10], 0), ([11], [10], 1), ([-1], [10], 1), ([0.5], [10], 1), ([], [], 1), ([1], [math.inf], 1),
-                    ([math.nan], [10], 1)):  # fmt: skip
+    for c, n, k in (([1], [10], 0), ([11], [10], 1), ([-1], [10], 1), ([0.5], [10], 1), ([], [], 1),
+                    ([1], [math.inf], 1), ([math.nan], [10], 1)):  # fmt: skip
         with pytest.raises(MeasurementUndefined):
             unbiased(c, n, k)

@@ -50,7 +50,8 @@ def test_beta_geometric_is_the_mean_of_geometric_curves() -> None:
     density = p ** (0.6 - 1) * (1 - p) ** (5 - 1)
     for t in (1, 7, 40):
         mean = float(((1 - p) ** t * density).sum() / density.sum())
-        assert math.exp(curves._log_survival("beta-geometric", z, np.array([float(t)]))[0]) == pytest.approx(mean, rel=2e-3)
+        found = math.exp(curves._log_survival("beta-geometric", z, np.array([float(t)]))[0])
+        assert found == pytest.approx(mean, rel=2e-3)
 
 
 @pytest.mark.parametrize(("draw", "model", "truth"), [
@@ -79,8 +80,8 @@ def delta(curve: Curve, k: int) -> Interval:
 
 
 def test_coverage_within_the_budget_and_failure_of_the_wrong_model_beyond_it() -> None:
-    """Standard errors hold for the right model. At a hundred times the budget the other model, which fits what was seen, is
-    off: why an extrapolation is exploratory."""
+    """Standard errors hold for the right model. At a hundred times the budget the other model, which fits what was
+    seen, is off: why an extrapolation is exploratory."""
 
     def draw(generator: np.random.Generator) -> Lifetimes:
         return beta_geometric(generator, 150)

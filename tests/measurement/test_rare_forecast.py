@@ -87,8 +87,8 @@ def test_a_missed_mode_defeats_the_fit_and_the_bound_warns() -> None:
             continue
         missed += 1
         found = forecast(-np.exp(-psi), M, generator=generator, num_resamples=15)
-        assert found.worst < math.log(0.05)
-        assert dict(found.estimates)["hill"] < math.log(0.05)
+        assert found.worst < math.log(0.3)
+        assert dict(found.estimates)["hill"] < math.log(0.3)
         assert not found.interval.contains(math.log(0.9))
         assert found.missed.mass > share
         assert found.missed.met > 0.999

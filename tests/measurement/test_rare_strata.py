@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+import re
+from itertools import pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,7 +60,7 @@ def test_fast_e_value_equals_plain_and_its_slope_is_right(rows: list[tuple[int, 
 
 
 def test_coverage_by_enumeration_of_every_table() -> None:
-    """Exact: at no pair of rates does any bound hold less often than it says; a t-type bound fails on the same draws."""
+    """Exact: at no pair of rates does any bound hold less often than it says; Wald's fails on the same draws."""
     n, w = (3, 8), (0.3, 0.7)
     found = {k: [bound(strata(k, n, w), 0.9) for bound in BOUNDS] for k in tables(n)}
     grid = (0.02, 0.1, 0.3, 0.6, 0.9)
@@ -168,8 +170,9 @@ def test_all_events_no_items_and_refusals() -> None:
     assert upper_union(strata([0, 0], [0, 5], [0.5, 0.5])) > 0.5
     with pytest.raises(MeasurementUndefined, match="no item"):
         rate(strata([0, 0], [0, 5], [0.5, 0.5]))
-    bad = [([1], [2], [0.9]), ([3], [2], [1.0]), ([-1], [2], [1.0]), ([0.5], [2], [1.0]), ([], [], []),
-           ([0], [math.nan], [1.0]), ([0, 0], [1, 1], [1.5, -0.5]), ([0], [0], [1.0]), ([0], [1, 2], [1.0])]  # fmt: skip
+    bad = [([1], [2], [0.9]), ([3], [2], [1.0]), ([-1], [2], [1.0]), ([0.5], [2], [1.0]),
+           ([], [], []), ([0], [math.nan], [1.0]), ([0, 0], [1, 1], [1.5, -0.5]),
+           ([0], [0], [1.0]), ([0], [1, 2], [1.0])]  # fmt: skip
     for k, n, w in bad:
         with pytest.raises(MeasurementUndefined):
             strata(k, n, w)
@@ -193,3 +196,11 @@ def test_neyman_allocation_minimises_the_variance() -> None:
     assert allocate([0.5, 0.5], [0.0, 0.1], 10, at_least=2).tolist() == [2, 8]
     with pytest.raises(MeasurementUndefined):
         allocate([0.5, 0.5], [0.1, 0.1], 1)
+
+
+def test_the_page_runs_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[2] / "docs/measurement/rare-events.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    exec(code, {})  # noqa: S102 - our own page
+    shown = [line[2:] for before, line in pairwise(code.splitlines()) if before.startswith("print(") and line[0] == "#"]
+    assert capsys.readouterr().out.splitlines() == shown

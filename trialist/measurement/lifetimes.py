@@ -82,7 +82,7 @@ def kaplan_meier(data: Lifetimes) -> KaplanMeier:
     points = np.unique(data.times[data.seen])
     at_risk = len(data.times) - np.searchsorted(np.sort(data.times), points, side="left")
     deaths = np.array([int(np.sum(data.seen & (data.times == t))) for t in points], dtype=np.int64)
-    survival = np.cumprod(1 - deaths / at_risk)
+    survival = np.cumprod(1 - deaths / at_risk).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         sums = np.cumsum(deaths / (at_risk * (at_risk - deaths)))
         error = np.where(survival > 0, survival * np.sqrt(sums), 0.0)

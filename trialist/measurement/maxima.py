@@ -3,8 +3,8 @@
 scores y (S, n): S settings on the same n items, values in [low, high]. Picking the highest mean and reporting that same
 mean overstates: E max_s mean_s >= max_s E mean_s, by more the more settings there are. Three honest numbers:
 
-``select_then_score``  one split of the clusters: pick on one part, bound on the other. Given the pick, the scoring items
-    are independent of it, so a bound for one setting holds for the picked one, and the lower bound is one for the best.
+``select_then_score``  one split of the clusters: pick on one part, bound on the other. Given the pick, the scoring
+    items are independent of it: a bound for one setting holds for the picked one, and the lower one for the best too.
 ``simultaneous``  bounds on max_s mu_s from all items. *Upper*: max_s U_s at the full error. No correction is needed:
     the bound fails only if U_s < mu_s at the one setting s that is best, which has probability at most alpha.
     *Lower*: max_s L_s at alpha / S (Bonferroni), or betting with the average over settings of their capital against
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -168,7 +169,7 @@ def cross_fit(
     limits: tuple[float, float] = (0.0, 1.0),
     confidence: float = 0.95,
 ) -> CrossFitted:
-    """Pick without each fold and score on it; raises as ``select_then_score`` does and for fewer clusters than folds."""
+    """Pick without each fold and score on it; raises as ``select_then_score``, and for fewer clusters than folds."""
     y, codes = _table(scores, cluster, limits)
     num = int(codes.max()) + 1
     if not 2 <= num_folds <= num:
@@ -208,7 +209,7 @@ def _table(
             f"{int(np.isnan(y).sum())} missing", allowed=f"[{low}, {high}]",
             next_step="set a missing score to the worst that it could be",
         )  # fmt: skip
-    labels = np.arange(y.shape[1]) if cluster is None else np.asarray(cluster)
+    labels: NDArray[Any] = np.asarray(range(y.shape[1]) if cluster is None else cluster)
     if labels.shape != (y.shape[1],):
         raise MeasurementUndefined("each item needs a cluster", seen=str(labels.shape), allowed=f"({y.shape[1]},)")
     codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)

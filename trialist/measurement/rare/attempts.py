@@ -76,11 +76,11 @@ def at_k(
     cluster: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> AttemptRate:
-    """ASR@k with intervals over items. ``cluster`` (items,) labels items that rise and fall together; None: each its own.
+    """ASR@k with intervals over items; ``cluster`` (items,) labels those that rise and fall together (None: none do).
 
-    ``interval``: delete-one-cluster jackknife with t at level ``confidence``, cut to [0, 1]; where clusters don't differ
-    or are fewer than five, the two-sided betting interval, which has a width there. ``lower`` and ``upper``: betting
-    over clusters (items' estimates lie in [0, 1] and are unbiased, so the guarantee holds whatever p's distribution).
+    ``interval``: delete-one-cluster jackknife with t at level ``confidence``, cut to [0, 1]; where clusters don't
+    differ or are fewer than five, the two-sided betting interval, which has a width there. ``lower`` and ``upper``:
+    betting over clusters (items' estimates lie in [0, 1] and are unbiased: the guarantee holds for any mix of p).
     Attempts at one item never count as rows: more of them make an item's estimate better, not the sample larger.
     """
     each = unbiased(successes, attempts, k)

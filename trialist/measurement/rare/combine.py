@@ -180,12 +180,10 @@ def _corner(goal: Floats, rows: Floats, limits: Floats, tops: Floats) -> tuple[F
         full = (x >= tops * (1 - 1e-12))[order]
         price = float((goal / rows[0])[order][min(int(full.sum()), len(x) - 1)])
         return x, float(price * limits[0] + np.maximum(goal - price * rows[0], 0.0) @ tops)
-    found = linprog(-goal, rows, limits, bounds=np.stack([np.zeros_like(tops), tops], axis=1), method="highs")
+    found = linprog(-goal, rows, limits, bounds=[(0.0, float(top)) for top in tops], method="highs")
     # Any multipliers that aren't negative give a bound, so the solver's tolerance doesn't matter.
     price = np.maximum(-np.asarray(found.ineqlin.marginals, dtype=np.float64), 0.0)
-    return np.asarray(found.x, dtype=np.float64), float(
-        price @ limits + np.maximum(goal - price @ rows, 0.0) @ tops
-    )
+    return np.asarray(found.x, dtype=np.float64), float(price @ limits + np.maximum(goal - price @ rows, 0.0) @ tops)
 
 
 def _inside(bets: _Bets, inner: Floats, outer: Floats, target: float) -> Floats:

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
-from scipy.special import betaln, expit
+from scipy.special import betaln
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.interval import Interval, check_share, normal_quantile
@@ -104,11 +104,11 @@ def fit(data: Lifetimes, model: Model) -> Curve:
             seen=f"{len(data.times)} items, {successes} successes", next_step="use attempts.at_k or survival_at",
         )  # fmt: skip
     z, value = _maximise(model, times, weights, STARTS[model])
-    at_edge = _at_edge(model, z)
     covariance = np.full((2, 2), np.nan)
+    information = _hessian(lambda x: _loss(x, model, times, weights), z)
+    at_edge = _at_edge(model, z) or not (np.linalg.eigvalsh(information) > 0).all()
     if not at_edge:
-        covariance = np.linalg.inv(_hessian(lambda x: _loss(x, model, times, weights), z))
-        at_edge = not (np.diag(covariance) > 0).all()
+        covariance = np.linalg.inv(information).astype(np.float64)
     return Curve(
         model=model,
         parameters=_parameters(model, z),
@@ -142,7 +142,8 @@ def forecast(
     groups = [np.flatnonzero(labels == c) for c in range(int(labels.max()) + 1)]
     rates: list[float] = []
     for _ in range(num_resamples):
-        rows = np.concatenate([groups[c] for c in generator.integers(0, len(groups), len(groups))])
+        drawn: list[int] = generator.integers(0, len(groups), len(groups)).tolist()
+        rows = np.concatenate([groups[c] for c in drawn])
         rates.append(_refit(Lifetimes(data.times[rows], data.seen[rows]), curve, k))
     tails = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     value, half = curve.rate(k), 0.0
@@ -168,7 +169,8 @@ def _counts(data: Lifetimes) -> tuple[tuple[Floats, Floats], tuple[Floats, Float
 def _parameters(model: Model, z: Floats) -> tuple[float, float]:
     if model == "beta-geometric":
         total = math.exp(z[1])
-        return float(expit(z[0])) * total, float(expit(-z[0])) * total
+        share = 1 / (1 + math.exp(-float(z[0])))
+        return share * total, (1 - share) * total
     return math.exp(z[0]), math.exp(z[1])
 
 
@@ -176,17 +178,17 @@ def _log_survival(model: Model, z: Floats, t: Floats) -> Floats:
     """ln P(T > t)."""
     a, b = _parameters(model, z)
     if model == "beta-geometric":
-        return betaln(a, b + t) - betaln(a, b)
-    return np.log(-np.expm1(-a * t**-b))
+        return np.asarray(betaln(a, b + t) - betaln(a, b), dtype=np.float64)
+    return np.log(-np.expm1(-a * t**-b)).astype(np.float64)
 
 
 def _log_mass(model: Model, z: Floats, t: Floats) -> Floats:
     """ln P(T = t)."""
     a, b = _parameters(model, z)
     if model == "beta-geometric":
-        return betaln(a + 1, b + t - 1) - betaln(a, b)
+        return np.asarray(betaln(a + 1, b + t - 1) - betaln(a, b), dtype=np.float64)
     before = np.where(t > 1, np.maximum(t - 1, 1.0) ** -b, np.inf)
-    return -a * t**-b + np.log(-np.expm1(-a * (before - t**-b)))
+    return (-a * t**-b + np.log(-np.expm1(-a * (before - t**-b)))).astype(np.float64)
 
 
 def _loss(z: Floats, model: Model, times: tuple[Floats, Floats], weights: tuple[Floats, Floats]) -> float:
@@ -237,5 +239,5 @@ def _slope(function: Callable[[Floats], float], z: Floats, step: float = 1e-4) -
 def _hessian(function: Callable[[Floats], float], z: Floats) -> Floats:
     step = 1e-3
     rows = [_slope(function, z + move, step) - _slope(function, z - move, step) for move in np.eye(2) * step]
-    h = np.array(rows) / (2 * step)
+    h = np.array(rows, dtype=np.float64) / (2 * step)
     return (h + h.T) / 2

@@ -2,8 +2,8 @@
 
 Each query i has an elicitation probability p_i, the probability that it brings out the behaviour. Its score is
 psi = -ln(-ln p), whose upper tail is fitted (``tails``) and extended to m queries: the largest p among them sits where
-the survival function is about 1/m. Jones et al. 2025, arXiv 2502.16797, sections 3 and 4, who report forecasts from 900
-queries to 90,000 within one order of magnitude for 86% of misuse behaviours; where ours differ is said at each function.
+the survival function is about 1/m. Jones et al. 2025, arXiv 2502.16797, section 3, who report forecasts from 900
+queries to 90,000 within one order of magnitude for 86% of misuse forecasts; differences are said at each function.
 
 No assumption that the data can check makes such a number safe. A kind of query with mass q that the n scored ones
 missed, which happens with probability (1 - q)^n, can hold any p. Every mass below 1 - alpha^(1/n) is missed with
@@ -51,9 +51,9 @@ class Forecast:
 
     ``worst``: ln p exceeded with probability 1/m, by the regression; ``estimates``: the same by every estimator.
     ``interval``: exact if the tail above x_(k+1) is exponential; ``bootstrap``: percentiles over resampled queries, too
-    short at small k (see the page on rare events). Neither knows of a wrong tail. ``aggregate``: probability that at least one of
-    m queries, one sample each, shows the behaviour. ``disagreement`` and ``instability``: range over estimators, and
-    over k/2, k, 2k, of log10 p. ``mean_excess_slope`` and ``mean_excess_misfit``: see ``tails.mean_excess``.
+    short at small k (see the page on rare events). Neither knows of a wrong tail. ``aggregate``:
+    probability that at least one of m queries, one sample each, shows the behaviour. ``disagreement`` and
+    ``instability``: range over estimators, and over k/2, k, 2k, of log10 p. ``mean_excess_slope`` and ``mean_excess_misfit``: see ``tails.mean_excess``.
     """
 
     worst: float
@@ -75,7 +75,7 @@ class Forecast:
 
 
 def scores(log_probabilities: ArrayLike) -> Floats:
-    """psi = -ln(-ln p) from ln p (n,): -inf where p = 0. Raises MeasurementUndefined for NaN and for p above or at 1."""
+    """psi = -ln(-ln p) from ln p (n,): -inf where p = 0. Raises MeasurementUndefined for NaN and for p >= 1."""
     logs = np.asarray(log_probabilities, dtype=np.float64)
     if logs.ndim != 1 or len(logs) == 0 or not (logs < 0).all():
         raise MeasurementUndefined(
@@ -189,7 +189,7 @@ def _pivot(x: Floats, k: int, num_queries: int, generator: np.random.Generator, 
 def _bootstrap(
     psi: Floats, k: int, num_queries: int, generator: np.random.Generator, level: float, num_resamples: int
 ) -> Interval:
-    """Percentiles of the regression's ln p over resampled queries; resamples without a spread at the top are left out."""
+    """Percentiles of the regression's ln p over resampled queries, leaving out those without a spread at the top."""
     found: list[float] = []
     for _ in range(num_resamples):
         x = np.sort(psi[generator.integers(0, len(psi), len(psi))])[::-1]
@@ -213,7 +213,7 @@ def _warnings(disagreement: float, instability: float, misfit: float, missed: Mi
         found.append(f"{missed.num_queries / missed.num_scored:.0f} times more queries than were scored")
     if missed.met > 0.5:
         found.append(
-            f"a kind of query with a share of {missed.mass:.2g} may be unseen, and {missed.num_queries} queries meet it "
-            f"with probability {missed.met:.2f}"
+            f"a kind of query with a share of {missed.mass:.2g} may be unseen, and {missed.num_queries} queries meet "
+            f"it with probability {missed.met:.2f}"
         )
     return tuple(found)

@@ -49,7 +49,13 @@ def strata(events: ArrayLike, sizes: ArrayLike, shares: ArrayLike) -> Strata:
             "strata need events, sizes and shares, one each", seen=f"{k.shape}, {n.shape}, {w.shape}",
             allowed="three equal lengths, at least 1",
         )  # fmt: skip
-    if not (np.isfinite(n).all() and (k >= 0).all() and (k <= n).all() and (np.floor(k) == k).all() and (np.floor(n) == n).all()):
+    if not (
+        np.isfinite(n).all()
+        and (k >= 0).all()
+        and (k <= n).all()
+        and (np.floor(k) == k).all()
+        and (np.floor(n) == n).all()
+    ):
         raise MeasurementUndefined(
             "counts of a stratum", seen=f"events {k}, sizes {n}", allowed="whole numbers, 0 <= events <= size"
         )
