@@ -97,18 +97,19 @@ def test_coverage_within_the_budget_and_failure_of_the_wrong_model_beyond_it() -
     assert abs(wrong.rate(2000) - truth) > 0.025
 
 
-def test_forecast_is_marked_beyond_the_largest_budget() -> None:
+def test_forecast_is_marked_beyond_the_largest_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curves, "NUM_RESAMPLES", 25)
     data = beta_geometric(np.random.default_rng(3), 60, budget=50)
     curve = fit(data, "beta-geometric")
-    inside = forecast(data, curve, 50, generator=np.random.default_rng(0), num_resamples=25)
-    beyond = forecast(data, curve, 51, generator=np.random.default_rng(0), num_resamples=25)
+    inside = forecast(data, curve, 50, generator=np.random.default_rng(0))
+    beyond = forecast(data, curve, 51, generator=np.random.default_rng(0))
     assert (inside.exploratory, inside.refuse_claim) == (False, "")
     assert beyond.exploratory
     assert "largest budget is 50" in beyond.refuse_claim
     assert beyond.interval.low < beyond.value < beyond.interval.high
-    again = forecast(data, curve, 51, generator=np.random.default_rng(0), num_resamples=25)
+    again = forecast(data, curve, 51, generator=np.random.default_rng(0))
     assert again == beyond
-    grouped = forecast(data, curve, 51, generator=np.random.default_rng(0), num_resamples=25,
+    grouped = forecast(data, curve, 51, generator=np.random.default_rng(0),
                        cluster=np.repeat(np.arange(6), 10))  # fmt: skip
     assert grouped.value == beyond.value
     with pytest.raises(MeasurementUndefined):

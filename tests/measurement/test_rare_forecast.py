@@ -43,6 +43,8 @@ def test_scores_and_refusals() -> None:
     # Queries that never elicit may fill the body.
     some = forecast(np.r_[logs, np.full(400, -math.inf)], 5000, generator=g, num_resamples=30)
     assert math.isfinite(some.worst)
+    few = forecast(np.r_[logs[:12], np.full(30, -math.inf)], 5000, generator=g, num_resamples=30)
+    assert math.isfinite(few.mean_excess_misfit)
 
 
 def test_exponential_tail_is_forecast_within_an_order_of_magnitude_with_an_exact_interval() -> None:

@@ -93,7 +93,7 @@ def kaplan_meier(data: Lifetimes) -> KaplanMeier:
 def pointwise(curve: KaplanMeier, time: float, level: float = 0.95) -> Interval:
     """Interval for S(time) alone: S^exp(+- z SE / (S ln S)), the log(-log) transform (Kalbfleisch & Prentice 1980).
 
-    Before the first event it is undefined: the m subjects still followed after ``time`` give [(alpha/2)^(1/m), 1], the
+    Before the first event it is undefined: the m subjects followed up to ``time`` give [(alpha/2)^(1/m), 1], the
     exact limits for no event among m. Once S = 0 it is [0, upper limit just before]. So no width is ever zero.
     Describes: with few events it covers less than it says (measured on the page on survival).
     """
@@ -101,7 +101,7 @@ def pointwise(curve: KaplanMeier, time: float, level: float = 0.95) -> Interval:
     j = int(np.searchsorted(curve.times, time, side="right")) - 1
     alpha = 1 - check_share("level", level)
     if j < 0:
-        left = max(1, int((curve.data.times > time).sum()))
+        left = max(1, int((curve.data.times >= time).sum()))
         return Interval((alpha / 2) ** (1 / left), 1.0)
     if s == 0:
         before = 1.0 if j == 0 else pointwise(curve, float(curve.times[j - 1]), level).high

@@ -42,6 +42,7 @@ STARTS: dict[str, tuple[tuple[float, float], ...]] = {
     "power law": ((0.5, -1.0), (1.5, -0.3)),
 }
 EDGE = 1e-3
+NUM_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -131,17 +132,16 @@ def forecast(
     generator: np.random.Generator,
     cluster: ArrayLike | None = None,
     level: float = 0.95,
-    num_resamples: int = 200,
 ) -> CurveForecast:
     """F(k) of a fitted curve, with the percentile interval over resampled items or clusters, joined with value +- z SE
     where that exists, so that it has a width even if all resamples agree. Describes under the model; no guarantee."""
     check_share("level", level)
-    if k < 1 or num_resamples < 20:
-        raise MeasurementUndefined("a forecast", seen=f"k {k}, {num_resamples} resamples", allowed="k >= 1, 20 or more")
+    if k < 1:
+        raise MeasurementUndefined("a number of attempts", seen=str(k), allowed="1 or more")
     labels = np.arange(len(data.times)) if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
     groups = [np.flatnonzero(labels == c) for c in range(int(labels.max()) + 1)]
     rates: list[float] = []
-    for _ in range(num_resamples):
+    for _ in range(NUM_RESAMPLES):
         drawn: list[int] = generator.integers(0, len(groups), len(groups)).tolist()
         rows = np.concatenate([groups[c] for c in drawn])
         rates.append(_refit(Lifetimes(data.times[rows], data.seen[rows]), curve, k))

@@ -53,7 +53,8 @@ class Forecast:
     ``interval``: exact if the tail above x_(k+1) is exponential; ``bootstrap``: percentiles over resampled queries, too
     short at small k (see the page on rare events). Neither knows of a wrong tail. ``aggregate``:
     probability that at least one of m queries, one sample each, shows the behaviour. ``disagreement`` and
-    ``instability``: range over estimators, and over k/2, k, 2k, of log10 p. ``mean_excess_slope`` and ``mean_excess_misfit``: see ``tails.mean_excess``.
+    ``instability``: range over estimators, and over k/2, k, 2k, of log10 p. ``mean_excess_slope`` and
+    ``mean_excess_misfit``: ``tails.mean_excess`` over the top 2k.
     """
 
     worst: float
@@ -110,20 +111,12 @@ def forecast(
     """
     check_share("level", level)
     psi = scores(log_probabilities)
-    n = len(psi)
-    if n < 2 * k + 1:
-        raise MeasurementUndefined("too few scores for the tail", seen=f"{n}", allowed=f"{2 * k + 1} or more for k={k}")
-    x = tails.descending(psi, k)
-    if num_queries * k < n:
-        raise MeasurementUndefined(
-            "the quantile lies inside the data", seen=f"{num_queries} queries", allowed=f"{math.ceil(n / k)} or more",
-            next_step="read it off the sample",
-        )  # fmt: skip
+    n, x = len(psi), _checked(psi, k, num_queries)
     fits = {name: fit(x, k) for name, fit in tails.ESTIMATORS.items()}
     estimates = {name: _worst(tail, num_queries) for name, tail in fits.items()}
     by_k = [_worst(tails.regression(x, j), num_queries) for j in _choices(x, k)]
     disagreement, instability = _range(list(estimates.values())), _range(by_k)
-    slope, misfit = tails.mean_excess(x, 2 * k)
+    slope, misfit = tails.mean_excess(x, min(2 * k, int(np.isfinite(x).sum()) - 1))
     missed = missed_mode(n, num_queries, level)
     return Forecast(
         worst=estimates["regression"],
@@ -143,6 +136,19 @@ def forecast(
         refuse_claim=f"an extrapolation from {n} to {num_queries} queries: a kind of query with a share of up to "
         f"{missed.mass:.2g} may be missing from the scored ones",
     )
+
+
+def _checked(psi: Floats, k: int, num_queries: int) -> Floats:
+    """Descending scores, refused where ``forecast`` says."""
+    n = len(psi)
+    if n < 2 * k + 1:
+        raise MeasurementUndefined("too few scores for the tail", seen=f"{n}", allowed=f"{2 * k + 1} or more for k={k}")
+    if num_queries * k < n:
+        raise MeasurementUndefined(
+            "the quantile lies inside the data", seen=f"{num_queries} queries", allowed=f"{math.ceil(n / k)} or more",
+            next_step="read it off the sample",
+        )  # fmt: skip
+    return tails.descending(psi, k)
 
 
 def _worst(tail: Tail, num_queries: int) -> float:
