@@ -80,7 +80,7 @@ def test_cross_fit_bounds_its_own_target() -> None:
     assert wrong <= 9  # two sides at .1 each: P(Binomial(20, .2) > 9) = .003 at the worst
 
 
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(st.integers(1, 4), st.integers(2, 20), st.integers(0, 1000))
 def test_averaged_capital_is_never_below_bonferroni(settings_: int, num: int, seed: int) -> None:
     y = np.random.default_rng(seed).random((settings_, num))

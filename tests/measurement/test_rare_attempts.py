@@ -62,13 +62,13 @@ def test_coverage_across_items_and_the_rows_as_units_mistake() -> None:
         half = 1.96 * math.sqrt(p * (1 - p) / 400)
         return Interval(1 - (1 - p + half) ** 5, 1 - (1 - p - half) ** 5)
 
-    good = coverage(describe, draw, truth=truth(5), repetitions=120, generator=np.random.default_rng(0))
-    bad = coverage(pooled, draw, truth=truth(5), repetitions=120, generator=np.random.default_rng(0))
+    good = coverage(describe, draw, truth=truth(5), repetitions=80, generator=np.random.default_rng(0))
+    bad = coverage(pooled, draw, truth=truth(5), repetitions=80, generator=np.random.default_rng(0))
     assert good.reaches(0.95)
     assert bad.high < 0.85
-    low = coverage(lambda c: Interval(at_k(c, 10, 5).lower, 1), draw, truth=truth(5), repetitions=60,
+    low = coverage(lambda c: Interval(at_k(c, 10, 5).lower, 1), draw, truth=truth(5), repetitions=25,
                    generator=np.random.default_rng(1))  # fmt: skip
-    up = coverage(lambda c: Interval(0, at_k(c, 10, 5).upper), draw, truth=truth(5), repetitions=60,
+    up = coverage(lambda c: Interval(0, at_k(c, 10, 5).upper), draw, truth=truth(5), repetitions=25,
                   generator=np.random.default_rng(1))  # fmt: skip
     assert low.reaches(0.95)
     assert up.reaches(0.95)

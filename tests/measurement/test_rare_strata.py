@@ -61,7 +61,7 @@ def test_fast_e_value_equals_plain_and_its_slope_is_right(rows: list[tuple[int, 
 
 def test_coverage_by_enumeration_of_every_table() -> None:
     """Exact: at no pair of rates does any bound hold less often than it says; Wald's fails on the same draws."""
-    n, w = (3, 8), (0.3, 0.7)
+    n, w = (2, 6), (0.3, 0.7)
     found = {k: [bound(strata(k, n, w), 0.9) for bound in BOUNDS] for k in tables(n)}
     grid = (0.02, 0.1, 0.3, 0.6, 0.9)
     lowest, plain = np.ones(3), 1.0
@@ -97,7 +97,7 @@ def test_pooled_bound_is_valid_for_unequal_rates() -> None:
 @pytest.mark.parametrize(("k", "n", "w"), [((1, 0), (30, 60), (0.1, 0.9)), ((4, 1), (5, 200), (0.4, 0.6))])
 def test_bounds_are_the_maximum_over_their_set(k: tuple[int, int], n: tuple[int, int], w: tuple[float, float]) -> None:
     """A fine grid of rates, plain formulas: nothing in the set beats the bound, and something comes within 2%."""
-    a, b = np.meshgrid(np.linspace(0, 0.999, 300), np.concatenate([np.linspace(0, 0.2, 300), [0.5, 0.9]]))
+    a, b = np.meshgrid(np.linspace(0, 0.999, 200), np.concatenate([np.linspace(0, 0.2, 250), [0.5, 0.9]]))
     value = w[0] * a + w[1] * b
     fisher = -2 * np.log(np.maximum(bdtr(k[0], n[0], a) * bdtr(k[1], n[1], b), 1e-300)) < chdtri(4, 0.05)
     logs = [[xlogy(m, s) + (o - m) * (np.log1p(-s * q) - np.log1p(-q)) for m, o, q in zip(k, n, (a, b), strict=True)]
@@ -124,7 +124,7 @@ def test_one_stratum_is_clopper_pearson(n: int, share: float, confidence: float)
 
 
 @settings(max_examples=3)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60), st.floats(0.05, 1)), min_size=1, max_size=5))
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 60), st.floats(0.05, 1)), min_size=1, max_size=3))
 def test_bounds_hold_the_rate_and_forget_the_order(rows: list[tuple[int, int, float]]) -> None:
     k, more, w = (np.array(column, float) for column in zip(*rows, strict=True))
     n, w = k + more + 1, w / w.sum()
