@@ -11,6 +11,8 @@ MAX_ITEMS = 10_000_000
 HORIZON = 1.25
 """A steady sample size keeps its power at every larger size up to this many times itself."""
 WINDOW = 600
+SMOOTH = 50_000
+"""Above this size the dips are below .001 in power."""
 NUM_HALVINGS = 60
 
 
@@ -33,8 +35,10 @@ def smallest(power_at: Callable[[int], float], target: float, *, start: int = 1)
 
 def steady(power_at: Callable[[int], float], target: float, *, start: int = 1) -> int:
     """Smallest n such that power_at(m) >= target for every m from n to ``HORIZON`` n, for a power that rises with small
-    dips. Sizes above the horizon aren't looked at, nor more than ``WINDOW`` sizes."""
+    dips. At most ``WINDOW`` sizes on each side are looked at, and none where n is above ``SMOOTH``."""
     near = smallest(power_at, target, start=start)
+    if near > SMOOTH:
+        return near
     width = min(WINDOW, max(20, math.ceil((HORIZON - 1) * near)))
     last = near - 1
     for n in range(max(start, near - width), near + width + 1):
