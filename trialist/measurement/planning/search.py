@@ -47,10 +47,12 @@ def steady(power_at: Callable[[int], float], target: float, *, start: int = 1) -
     return max(start, last + 1)
 
 
-def solve(power_at: Callable[[float], float], target: float, low: float, high: float) -> float:
+def solve(
+    power_at: Callable[[float], float], target: float, low: float, high: float, *, halvings: int = NUM_HALVINGS
+) -> float:
     """The effect between ``low`` and ``high`` at which a power that rises from low to high reaches ``target``; the side
     that reaches it. The caller makes sure that ``high`` does."""
-    for _ in range(NUM_HALVINGS):
+    for _ in range(halvings):
         middle = (low + high) / 2
         low, high = (low, middle) if power_at(middle) >= target else (middle, high)
     return high

@@ -86,11 +86,18 @@ def sequential_plan(
     prior: tuple[float, float] | None = None,
 ) -> SequentialPlan:
     """What the gate on "rate below ``threshold``" does at a true ``rate``, by enumeration."""
-    p = check_rate("the true rate", rate)
     limits = boundaries(max_items, threshold=threshold, confidence=confidence, prior=prior)
-    stopped = np.zeros((2, max_items))
+    stopped = stopping(rate, limits)
+    passes, fails = (float(x) for x in stopped.sum(axis=1))
+    return _summary(stopped.sum(axis=0), passes, fails)
+
+
+def stopping(rate: float, limits: Boundaries) -> Floats:
+    """(2, N): the probabilities to pass and to fail with item 1, 2, ... N. Their cumulative sums are those by a cap."""
+    p, cap = check_rate("the true rate", rate), len(limits.passing)
+    stopped = np.zeros((2, cap))
     alive, first = np.ones(1), 0  # probabilities of counts first, first + 1, ...
-    for index in range(max_items):
+    for index in range(cap):
         moved = np.zeros(len(alive) + 1)
         moved[:-1] += alive * (1 - p)
         moved[1:] += alive * p
@@ -100,8 +107,7 @@ def sequential_plan(
         alive, first = moved[start:end], first + start
         if not len(alive):
             break
-    passes, fails = (float(x) for x in stopped.sum(axis=1))
-    return _summary(stopped.sum(axis=0), passes, fails)
+    return stopped
 
 
 def simulate(
