@@ -23,7 +23,7 @@ from trialist.measurement.planning.question import Question, checked
 Number = TypeVar("Number", int, float)
 
 NUM_POINTS = 120
-NUM_SIMULATED_POINTS = 10
+NUM_SIMULATED_POINTS = 8
 
 
 @dataclass(frozen=True)

@@ -115,12 +115,24 @@ class BettingClaim:
 def upper_below(values: Floats, threshold: float, alpha: float) -> NDArray[np.bool_]:
     """Is ``betting.upper_mean`` of each row of ``values`` (R, C) in [0, 1] below ``threshold``? Equal sizes."""
     target = math.log(1 / alpha)
-    rows, num = values.shape
-    x = values[:, _order(num)]
-    bets = np.minimum(_bets(x, target), betting.CAP / (1 - threshold))
-    logs = np.log1p(bets * (threshold - x)).sum(axis=2)
-    capital = np.logaddexp.reduce(logs, axis=1) - math.log(betting.NUM_PERMUTATIONS)
-    return (capital > target) & (values.mean(axis=1) < threshold)
+    passes = values.mean(axis=1) < threshold
+    some = values[passes]
+    if len(some):
+        x = some[:, _order(values.shape[1])]
+        bets = np.minimum(_bets(x, target), betting.CAP / (1 - threshold))
+        capital = np.logaddexp.reduce(_log_product(1 + bets * (threshold - x)), axis=1)
+        passes[passes] = capital - math.log(betting.NUM_PERMUTATIONS) > target
+    return passes
+
+
+def _log_product(factors: Floats) -> Floats:
+    """Sum of logs over the last axis: logs of products of 16, as a product costs a tenth of a logarithm.
+
+    A factor is at least 1 - CAP, so that no product of 16 is below 1e-10.
+    """
+    whole = factors.shape[-1] // 16 * 16
+    head = factors[..., :whole].reshape(*factors.shape[:-1], -1, 16).prod(axis=-1)
+    return np.log(head).sum(axis=-1) + np.log(factors[..., whole:].prod(axis=-1))
 
 
 def clustered_binary(rate: float, *, cluster_size: int = 1, icc: float = 0.0) -> Draw:
@@ -194,10 +206,17 @@ def _bets(x: Floats, target: float) -> Floats:
     """``betting._bets`` for clusters of one size, over a third axis."""
     num = x.shape[2]
     before = np.arange(num, dtype=np.float64)
-    running = (0.5 + np.cumsum(x, axis=2)) / (2 + before)
-    squares = np.cumsum((x - running) ** 2, axis=2)
-    past = np.concatenate([np.zeros((*x.shape[:2], 1)), squares[:, :, :-1]], axis=2)
-    return np.sqrt(2 * target * (before + 1) / (num * (0.25 + past)))
+    running = np.cumsum(x, axis=2)
+    running += 0.5
+    running /= 2 + before
+    running -= x
+    running *= running
+    past = np.empty_like(x)
+    past[:, :, 0] = 0.0
+    np.cumsum(running[:, :, :-1], axis=2, out=past[:, :, 1:])
+    past += 0.25
+    np.divide(2 * target * (before + 1) / num, past, out=past)
+    return np.sqrt(past, out=past)
 
 
 @lru_cache(maxsize=16)

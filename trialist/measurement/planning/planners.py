@@ -19,7 +19,7 @@ MAX_SIMULATED = 4_000
 """Most clusters that a simulation is asked about."""
 PRECISION = 1.02
 """A simulated number of clusters is searched to this ratio: its Monte-Carlo error is larger than that anyway."""
-NUM_STEPS = 12
+NUM_STEPS = 8
 
 
 @dataclass(frozen=True)
