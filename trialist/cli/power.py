@@ -1,4 +1,4 @@
-"""``trialist power``: what a design could see, or what it needs; in words, a table and a plot of power against items."""
+"""``trialist power``: what a design could see, or what it needs; in words, a table and a plot of the power."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def question(options: Options) -> Question:
         )  # fmt: skip
     kind: Any = ("paired " if paired or low < 0 else "") + ("graded" if options.sd is not None else "binary")
     if options.sd is None and (options.low is not None or options.high is not None):
-        raise TrialistError("a range belongs to graded scores", seen="--low or --high without --sd", next_step="add --sd")
+        raise TrialistError(
+            "a range belongs to graded scores", seen="--low or --high without --sd", next_step="add --sd"
+        )
     return Question(
         situation=kind, side=side, threshold=threshold, effect=options.true if side else options.difference,
         num_items=options.items, num_clusters=options.clusters, cluster_size=options.cluster_size, icc=options.icc,

@@ -1,9 +1,9 @@
 """A question about a design -> an answer in words and numbers, with the curve of power against the number of items.
 
 ``plan`` fills in what is missing: with items and an effect the power; with an effect the items needed; with items the
-smallest effect seen. The method is the default one of the design (``choose``), so that the plan is for the analysis that
-will be done: exact bounds and the mid-p McNemar test by enumeration, betting bounds by seeded simulation, the jackknife
-by the noncentral t.
+smallest effect seen. The method is the default one of the design (``choose``), so that the plan is for the analysis
+that will be done: exact bounds and the mid-p McNemar test by enumeration, betting bounds by seeded simulation, the
+jackknife by the noncentral t.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from trialist.measurement.planning.question import Question, checked
 Number = TypeVar("Number", int, float)
 
 NUM_POINTS = 120
+NUM_SAWTOOTH_POINTS = 600
 NUM_SIMULATED_POINTS = 8
 
 
@@ -110,12 +111,15 @@ def _curve(tool: Planner, q: Question, effect: float, needed: int | None) -> tup
         num, start, end = NUM_SIMULATED_POINTS, 2, min(end, MAX_SIMULATED)
     if tool.kind == "approximate":
         start = 2
+    if q.side and tool.kind == "exact":
+        num = NUM_SAWTOOTH_POINTS
     if q.sequential:
         limits = sequential_power.boundaries(min(end, sequential_power.MAX_CAP), threshold=q.threshold or 0.5,
                                              confidence=q.confidence)  # fmt: skip
         by = np.cumsum(sequential_power.stopping(effect, limits)[0])
         return tuple((int(n), float(by[n - 1])) for n in _grid(1, len(by), num))
-    return tuple((n * q.size, tool.power(n, effect)[0]) for n in _grid(start, max(start, end), num))
+    sizes = _grid(start, max(start, end), num)
+    return tuple((n * q.size, tool.power(n, effect)[0]) for n in sizes)
 
 
 def _grid(start: int, end: int, num: int) -> list[int]:
@@ -138,8 +142,8 @@ def _claim_words(q: Question, power: float | None, needed: int | None, detectabl
             yield _allowed(q, there, claim)
         if power is not None and q.effect is not None:
             yield (
-                f"{there} the claim {claim} passes with probability {share(power, rounded=simulated)} if the true {what} is "
-                f"{number(q.effect)}."
+                f"{there} the claim {claim} passes with probability {share(power, rounded=simulated)} "
+                f"if the true {what} is {number(q.effect)}."
             )
         if detectable is not None:
             yield (
@@ -150,7 +154,11 @@ def _claim_words(q: Question, power: float | None, needed: int | None, detectabl
             yield f"{there} it can't reach {percent(q.power)} power, whatever the true {what}."
     if needed is not None and q.effect is not None:
         most = "at most " if q.sequential else ""
-        yield f"For {percent(q.power)} power at a true {what} of {number(q.effect)} it needs {most}{_items(q, needed)}."
+        first = _first(q, needed)
+        yield (
+            f"For {percent(q.power)} power at a true {what} of {number(q.effect)} "
+            f"it needs {most}{_items(q, needed)}{first}."
+        )
         if q.sequential:
             yield _stops(q, needed)
 
@@ -160,12 +168,27 @@ def _allowed(q: Question, there: str, claim: str) -> str:
                            confidence=q.confidence)  # fmt: skip
     if found.num_allowed < 0:
         return f"{there} the claim {claim} can't pass: even without a single event against it the bound is too wide."
-    events = "one event" if found.num_allowed == 1 else f"{found.num_allowed:,} events" if found.num_allowed else "no event"
+    events = (
+        "one event" if found.num_allowed == 1 else f"{found.num_allowed:,} events" if found.num_allowed else "no event"
+    )
     return f"{there} the claim {claim} passes with {'at most ' if found.num_allowed else ''}{events} against it."
 
 
+def _first(q: Question, needed: int) -> str:
+    """The first size that reaches the power, where larger ones fall below it again."""
+    if q.situation != "binary" or q.size > 1 or q.sequential:
+        return ""
+    found = exact.claim_plan(
+        q.effect or 0.0, threshold=q.threshold or 0.5, side=q.side or "below", power=q.power, confidence=q.confidence,
+        steady=False,
+    )  # fmt: skip
+    return f" ({found.num_items:,} reach it first, some more fall below it again)" if found.num_items < needed else ""
+
+
 def _stops(q: Question, cap: int) -> str:
-    found = sequential_power.sequential_plan(q.effect or 0.0, cap, threshold=q.threshold or 0.5, confidence=q.confidence)
+    found = sequential_power.sequential_plan(
+        q.effect or 0.0, cap, threshold=q.threshold or 0.5, confidence=q.confidence
+    )
     return (
         f"It looks after every item and stops on average after {round(found.mean_items):,}, half the time by "
         f"{found.median_items:,}, nine times in ten by {found.most_items:,}."
@@ -188,12 +211,12 @@ def _comparison_words(q: Question, power: float | None, needed: int | None, dete
 
 def _notes(q: Question, tool: Planner) -> Iterable[str]:
     if tool.kind == "simulated":
-        worst = 0.5 / math.sqrt(q.repetitions)
-        yield f"simulated with {q.repetitions:,} repetitions, seed {q.seed}: each power has a standard error up to {share(worst)}"
+        error = share(0.5 / math.sqrt(q.repetitions))
+        yield f"simulated, {q.repetitions:,} repetitions, seed {q.seed}: each power has a standard error up to {error}"
         if not q.binary:
             yield "the graded scores were drawn from Beta distributions; a pilot's own distribution may need more"
     if tool.kind == "exact" and q.side and not q.sequential:
-        yield "power is a sawtooth in the number of items: the number needed is the one from which it never falls below again"
+        yield "power is a sawtooth: from the number needed on it never falls below the target again"
     if tool.kind == "approximate":
         yield "normal approximation: too hopeful for rare events and fewer than 20 clusters"
     if q.side is None and q.binary:

@@ -70,8 +70,9 @@ def betting_power(
 class BettingClaim:
     """A claim on a mean of values in [low, high].
 
-    ``paired_binary``: values are differences of binary outcomes in [-1, 1], and the passing side is the better of the
-    exact bound on the share that moves the wrong way and the betting bound, each at half the error (``noninferiority``).
+    ``paired_binary``: values are differences of binary outcomes in [-1, 1], and the passing side is the better of two
+    bounds, each at half the error: the exact one on the share that moves the wrong way, and betting; see
+    ``noninferiority``.
     """
 
     side: Side = "below"
@@ -161,7 +162,7 @@ def graded(mean: float, sd: float, *, low: float = 0.0, high: float = 1.0) -> Dr
 
 
 def paired_binary(gain: float, loss: float, *, cluster_size: int = 1, icc: float = 0.0) -> Draw:
-    """Net means of clusters of pairs: gains +1, losses -1. The pairs of a cluster agree with correlation ``icc``, as in a
+    """Net means of clusters of pairs: gains +1, losses -1. Pairs of a cluster correlate by ``icc``, in a
     Dirichlet-multinomial."""
     size = check_num("the cluster size", cluster_size)
     check_rate("the intraclass correlation", icc)
@@ -188,7 +189,9 @@ def resampled(pilot: ArrayLike) -> Draw:
     """Cluster means drawn with replacement from a pilot study, at least two."""
     values = np.asarray(pilot, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2 or not np.isfinite(values).all():
-        raise MeasurementUndefined("a pilot needs finite cluster means", seen=f"shape {values.shape}", allowed="2 or more")
+        raise MeasurementUndefined(
+            "a pilot needs finite cluster means", seen=f"shape {values.shape}", allowed="2 or more"
+        )
     return lambda generator, shape: values[generator.integers(len(values), size=shape)]
 
 

@@ -119,8 +119,8 @@ def tango_power(gain: float, loss: float, num_pairs: int, *, margin: float = 0.0
     z = normal_quantile(2 * check_share("confidence", confidence) - 1) if confidence != 0.5 else 0.0
     discordant, weight = _binomial(n, share)
     towards = gain / share if share else 0.5
-    gains = np.arange(discordant[-1] + 1)[None, :]
-    losses = discordant[:, None] - gains
+    gains: Counts = np.arange(int(discordant[-1]) + 1)[None, :]
+    losses: Counts = discordant[:, None] - gains
     inside = losses >= 0
     chance = np.where(inside, np.exp(_log_binomial(gains, discordant[:, None], towards)), 0.0)
     passes = _score(gains, np.maximum(losses, 0), n, -margin) > z
@@ -153,7 +153,7 @@ def _critical_chunk(index: int, alpha: float, midp: bool) -> Counts:
     def p_value(m: Counts) -> Floats:
         own = bdtr(np.maximum(m, 0).astype(np.float64), discordant, 0.5)
         below = np.where(m > 0, bdtr(np.maximum(m - 1, 0).astype(np.float64), discordant, 0.5), 0.0)
-        return own + (below if midp else own)
+        return np.asarray(own + (below if midp else own), dtype=np.float64)
 
     low, high = np.full(len(discordant), -1, dtype=np.int64), (discordant + 1) // 2
     while (high - low > 1).any():
@@ -184,4 +184,5 @@ def _binomial(n: int, p: float) -> tuple[Counts, Floats]:
 
 def _log_binomial(k: Counts, n: Counts, p: float) -> Floats:
     ways = gammaln(n + 1.0) - gammaln(np.maximum(k, 0) + 1.0) - gammaln(np.maximum(n - k, 0) + 1.0)
-    return ways + xlogy(k, p) + xlogy(np.maximum(n - k, 0), 1 - p)
+    found: Floats = np.asarray(ways + xlogy(k, p) + xlogy(np.maximum(n - k, 0), 1 - p), dtype=np.float64)
+    return found

@@ -113,7 +113,9 @@ def claim_plan(
     """Items needed to pass "rate ``side`` ``threshold``" with probability ``power`` if the true rate is ``rate``.
 
     ``steady``: the smallest n such that every larger size reaches the power too, as far as ``MIN_TEETH`` says; else the
-    first n that does. Raises MeasurementUndefined where the true rate contradicts the claim, or ``MAX_ITEMS`` aren't enough.
+    first n that does.
+
+    Raises MeasurementUndefined where the true rate contradicts the claim, or ``MAX_ITEMS`` aren't enough.
     """
     check_power(power)
     p1, p0 = _mirrored(rate, threshold, side)
@@ -130,7 +132,9 @@ def claim_plan(
     first = max(0, tooth - width)
     starts, peaks, troughs = _teeth(np.arange(first, tooth + width), p1, p0, confidence)
     low = np.flatnonzero(troughs < power)
-    found = int(np.argmax(peaks >= power)) if not steady else int(low[-1]) + 1 if len(low) else 0
+    found = int(np.argmax(peaks >= power))
+    if steady:
+        found = int(low[-1]) + 1 if len(low) else 0
     return claim_at(rate, int(starts[found]), threshold=threshold, side=side, confidence=confidence)
 
 

@@ -133,7 +133,9 @@ def _jackknife(q: Question) -> Planner:
         return search.solve(lambda d: power(num, d)[0], q.power, 0.0, most)
 
     unit = "clusters" if q.size > 1 else "items"
-    return Planner(f"t with one degree of freedom fewer than {unit} (jackknife)", "approximate", power, needed, detectable)
+    return Planner(
+        f"t with one degree of freedom fewer than {unit} (jackknife)", "approximate", power, needed, detectable
+    )
 
 
 def _betting(q: Question) -> Planner:
@@ -194,7 +196,9 @@ def _best(q: Question, low: float, high: float) -> float:
     # A graded mean at this spread can't come nearer to its end than where the spread is the largest possible one.
     spread = (_cluster_sd(q) / (high - low)) ** 2
     if spread >= 0.25:
-        raise MeasurementUndefined("scores can't spread like that", seen=f"sd {q.sd}", allowed=f"below {(high - low) / 2:g}")
+        raise MeasurementUndefined(
+            "scores can't spread like that", seen=f"sd {q.sd}", allowed=f"below {(high - low) / 2:g}"
+        )
     edge = (1 - math.sqrt(1 - 4 * spread)) / 2 * 1.0001
     return high - (high - low) * edge if q.side == "above" else low + (high - low) * edge
 

@@ -144,13 +144,16 @@ def _check_spread(question: Question) -> None:
         check_amount("the standard deviation", question.sd, zero=False)
     if question.discordant is not None and question.situation != "paired binary":
         raise MeasurementUndefined(
-            "a discordant share belongs to pairs of binary outcomes", seen=f"{question.discordant:g}, {question.situation}"
+            "a discordant share belongs to pairs of binary outcomes",
+            seen=f"{question.discordant:g}, {question.situation}",
         )
 
 
 def _check_comparison(question: Question) -> None:
     if question.threshold is not None or question.sequential:
-        raise MeasurementUndefined("a threshold or a sequential gate needs a claim", next_step="say below or above what")
+        raise MeasurementUndefined(
+            "a threshold or a sequential gate needs a claim", next_step="say below or above what"
+        )
     if not question.paired:
         raise MeasurementUndefined(
             "one rate alone has no power: nothing is decided about it", seen=question.situation,
@@ -194,7 +197,9 @@ def _check_claim(question: Question) -> None:
     if effect is None:
         return
     if not low <= effect <= high:
-        raise MeasurementUndefined("the true value lies outside its range", seen=f"{effect:g}", allowed=f"{low:g} to {high:g}")
+        raise MeasurementUndefined(
+            "the true value lies outside its range", seen=f"{effect:g}", allowed=f"{low:g} to {high:g}"
+        )
     if effect >= threshold if question.side == "below" else effect <= threshold:
         raise MeasurementUndefined(
             f"no sample shows a value {question.side} {threshold:g} if the true one isn't",

@@ -155,4 +155,3 @@ def _last(n: Counts, decides: Callable[[Counts], NDArray[np.bool_]]) -> Counts:
         yes = decides(middle)
         low, high = np.where(inside & yes, middle, low), np.where(inside & ~yes, middle, high)
     return low
-

@@ -2,9 +2,9 @@
 
 n items in each of P templates, K epochs of each, J judge calls on each answer, so N = n K P answers. The mean score has
 
-    Var = s2_item / n + s2_prompt / P + s2_epoch / N + r2 / N                 without human labels, r2 = s2_judge / J
-    Var = s2_item / n + s2_prompt / P + s2_epoch / N + r2 (1/L - 1/N)         with L answers labelled by people, drawn at
-                                          random; r2 = s2_residual + s2_judge / J
+    Var = s2_item / n + s2_prompt / P + s2_epoch / N + r2 / N            without human labels, r2 = s2_judge / J
+    Var = s2_item / n + s2_prompt / P + s2_epoch / N + r2 (1/L - 1/N)    with L answers, drawn at random, labelled by
+                                                                         people, r2 = s2_residual + s2_judge / J
 
 The second line is prediction-powered: what a judge leaves unexplained, r2, is paid for by the labels alone, and nothing
 of it is left once every answer is labelled. With items alone varying it is the power-tuned PPI of ``label_split``
@@ -32,8 +32,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Components:
-    """Variances, in squared units of the score. ``residual`` and ``judge``: of a person's label given the judge's score,
-    and of one judge call given the judge's mean."""
+    """Variances, in squared units of the score. ``residual``: of a person's label given the judge's mean score;
+    ``judge``: of one judge call around that mean."""
 
     item: float
     epoch: float = 0.0
@@ -63,7 +63,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Limits:
-    """The most there is of each, as of a fixed bank of items. ``judge_calls`` 0: no judge; ``labels`` False: no people."""
+    """The most there is of each, as of a fixed bank of items. ``judge_calls`` 0: no judge; ``labels`` False: nobody."""
 
     items: int = 1_000_000
     prompts: int = 1
@@ -107,7 +107,7 @@ def epochs_per_item(components: Components, costs: Costs) -> float:
     return max(1.0, math.sqrt(costs.item * components.epoch / below)) if below else math.inf
 
 
-def optimal_split(budget: float, components: Components, costs: Costs, limits: Limits = Limits()) -> Split:  # noqa: B008
+def optimal_split(budget: float, components: Components, costs: Costs, limits: Limits = Limits()) -> Split:
     """The whole numbers with the smallest variance that the budget buys.
 
     Templates, epochs and judge calls are all tried, up to their limits; for each, items are traded against labels where
@@ -132,7 +132,7 @@ def optimal_split(budget: float, components: Components, costs: Costs, limits: L
     return best
 
 
-def naive_plans(budget: float, components: Components, costs: Costs, limits: Limits = Limits()) -> tuple[Naive, ...]:  # noqa: B008
+def naive_plans(budget: float, components: Components, costs: Costs, limits: Limits = Limits()) -> tuple[Naive, ...]:
     """What habits make of the same budget, worst last. Habits that the limits don't allow are left out."""
     best = optimal_split(budget, components, costs, limits)
     judge = 1 if limits.judge_calls else 0
@@ -145,7 +145,9 @@ def naive_plans(budget: float, components: Components, costs: Costs, limits: Lim
         per_item = _per_item(costs, *shape)
         rest = budget - costs.prompt * shape[0]
         every = costs.label * shape[0] * shape[1] if limits.labels else 0.0
-        for words, share in (("", 0.0),) if not limits.labels else ((", all labelled", 1.0), (", half spent on labels", 0.5)):
+        for words, share in (
+            (("", 0.0),) if not limits.labels else ((", all labelled", 1.0), (", half spent on labels", 0.5))
+        ):
             unit = per_item + every if share == 1.0 else per_item / (1 - share)
             items = limits.items if unit == 0 else min(limits.items, math.floor(rest / unit + 1e-9))
             made = _split(budget, components, costs, limits, (items, *shape)) if items >= 1 else None
@@ -276,7 +278,8 @@ def _check(components: Components, limits: Limits) -> None:
         )  # fmt: skip
     if not limits.judge_calls and (components.judge or components.residual):
         raise MeasurementUndefined(
-            "the variance of a judge without a judge", seen=f"judge {components.judge:g}, residual {components.residual:g}",
+            "the variance of a judge without a judge",
+            seen=f"judge {components.judge:g}, residual {components.residual:g}",
             next_step="set Limits(judge_calls=1) or more",
         )  # fmt: skip
     if components.residual and not limits.labels:
