@@ -75,6 +75,15 @@ def test_power_rises_with_clusters_and_effect() -> None:
     assert by_size[0] < 0.4 < 0.9 < by_size[-1]
 
 
+def test_no_result_passes_with_too_few_clusters() -> None:
+    """At most 3/4 of the capital is at risk: ln 20 / ln(1 + .75 p0 / (1 - p0)) clusters are the least, 78 for .05."""
+    least = math.ceil(math.log(20) / math.log1p(betting.CAP * 0.05 / 0.95))
+    assert least == 78
+    assert not upper_below(np.zeros((1, least - 1)), 0.05, 0.05)[0]
+    reaches = [num for num in range(least, 2 * least) if upper_below(np.zeros((1, num)), 0.05, 0.05)[0]]
+    assert min(reaches) - least < 3
+
+
 def test_draws_have_the_moments_they_name() -> None:
     generator = np.random.default_rng(11)
     means = clustered_binary(0.2, cluster_size=5, icc=0.3)(generator, (400, 100))

@@ -90,6 +90,13 @@ def test_monotone_in_everything() -> None:
     assert power(0.1, 60, Spread(0.5)) == power(-0.1, 60, Spread(0.5))
 
 
+def test_huge_effects_have_power_one() -> None:
+    for num in (2, 25, 5000):
+        powers = [power(d, num, Spread(1.0)) for d in (10.0, 1e3, 1e6, 1e9)]
+        assert powers == sorted(powers)
+        assert powers[-1] == pytest.approx(1, abs=1e-12)
+
+
 def test_limits_of_the_design_effect() -> None:
     assert Spread(1.0, cluster_size=8, icc=0.0).per_cluster == pytest.approx(1 / 8)
     assert Spread(1.0, cluster_size=8, icc=1.0).per_cluster == pytest.approx(1.0)

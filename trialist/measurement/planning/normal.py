@@ -120,7 +120,11 @@ def power(difference: float, num_clusters: int, spread: Spread, *, level: float 
     if not t or degrees >= NORMAL_FROM:
         return float(ndtr(shift + ndtri(alpha / 2)))
     # Far from 0 the noncentral t is computed from its mirror image, where it is a small number and not 1 minus one.
-    return float(nctdtr(degrees, -shift, stdtrit(degrees, alpha / 2)))
+    critical = float(stdtrit(degrees, alpha / 2))
+    found = float(nctdtr(degrees, -shift, critical))
+    if math.isnan(found):  # beyond its range, where power is 0 or 1 for all purposes (Johnson & Welch 1940)
+        return float(ndtr((shift + critical) / math.sqrt(1 + critical**2 / (2 * degrees))))
+    return found
 
 
 def num_clusters_needed(
