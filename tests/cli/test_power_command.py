@@ -52,7 +52,9 @@ def test_the_text_plot_is_the_curve(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line[7:] for line in out.splitlines() if line[6:7] == "│"]
     assert len(lines) == 12
     assert max(map(len, lines)) <= 60
-    first = [next((row for row, line in enumerate(lines) if line[column : column + 1] == "•"), None) for column in range(60)]
+    first = [
+        next((row for row, line in enumerate(lines) if line[column : column + 1] == "•"), None) for column in range(60)
+    ]
     heights = [row for row in first if row is not None]
     assert len(heights) > 40
     assert heights == sorted(heights, reverse=True), "power rises to the right"

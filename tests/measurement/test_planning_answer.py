@@ -13,7 +13,8 @@ from trialist.errors import MeasurementUndefined
 from trialist.measurement.planning import exact
 from trialist.measurement.planning.answer import minimum_detectable_effect, number, plan, share
 from trialist.measurement.planning.normal import Spread, binary_variance, num_clusters_needed
-from trialist.measurement.planning.question import Question
+from trialist.measurement.planning.planners import planner
+from trialist.measurement.planning.question import Question, checked
 
 RATE = Question("binary", side="below", threshold=0.05, power=0.9)
 PAIRS = Question("paired binary", discordant=0.2)
@@ -81,6 +82,18 @@ def test_claims_that_are_simulated(question: Question, effect: float) -> None:
     assert there.detectable >= effect - slack if question.side == "below" else there.detectable <= effect + slack
     assert any("simulated" in note for note in there.notes)
     assert plan(replace(question, effect=effect), with_curve=False) == found, "the seed is part of the question"
+
+
+def test_a_claim_on_pairs_keeps_its_power_at_larger_sizes() -> None:
+    question = Question("paired binary", side="above", threshold=-0.03, discordant=0.02, effect=0.0, repetitions=300)
+    needed = plan(question, with_curve=False).needed_items
+    assert needed is not None
+    powers = [
+        plan(replace(question, num_items=n), with_curve=False).power or 0 for n in range(needed, needed + 150, 25)
+    ]
+    assert min(powers) > 0.8 - 4 * 0.4 / 300**0.5
+    superior = Question("paired binary", side="above", threshold=0.0, discordant=0.3, effect=0.2, repetitions=60)
+    assert plan(superior, with_curve=False).needed_items
 
 
 def test_pairs_go_the_way_of_their_method() -> None:

@@ -100,14 +100,16 @@ def test_habits_are_never_better() -> None:
     components = Components(0.15, 0.05, 0.002)
     costs = Costs(item=2.0, answer=0.1, prompt=20.0)
     habits = naive_plans(2000.0, components, costs, Limits(prompts=30))
-    assert [naive.name for naive in habits][0] == "5 templates, one epoch"
+    assert habits[0].name == "5 templates, one epoch"
     assert all(naive.times_variance >= 1 for naive in habits)
     assert habits[-1].times_variance > 4, "one template hides most of the variance"
 
 
 def test_more_budget_is_never_worse_and_limits_hold() -> None:
     components, costs = Components(0.1, 0.1, 0.01), Costs(item=1.0, answer=0.2, prompt=5.0)
-    errors = [optimal_split(b, components, costs, Limits(prompts=5, epochs=5)).standard_error for b in range(20, 400, 20)]
+    errors = [
+        optimal_split(b, components, costs, Limits(prompts=5, epochs=5)).standard_error for b in range(20, 400, 20)
+    ]
     assert errors == sorted(errors, reverse=True)
     bank = optimal_split(10_000.0, components, costs, Limits(items=50, prompts=5, epochs=40))
     assert (bank.num_items, bank.num_prompts, bank.num_epochs) == (50, 5, 40)

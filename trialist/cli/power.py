@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from trialist.errors import StorageError, TrialistError
@@ -171,6 +172,12 @@ def text_plot(answer: Answer, width: int = WIDTH, height: int = HEIGHT) -> list[
     if answer.num_items and answer.num_items <= end:
         for line in range(height):
             grid[line][column(answer.num_items)] = "┆"
+    sizes, powers = zip(*answer.curve, strict=True)
+    if len(sizes) < width // 2:  # a simulated curve: few points, and a thin line between them
+        first = sizes[0]
+        for place in range(width):
+            between = np.interp(first + place / (width - 1) * (end - first), sizes, powers)
+            grid[row(float(between))][place] = "·"
     for n, value in answer.curve:
         grid[row(value)][column(n)] = "•"
     labels = {height - 1: "0", 0: "1", target: number(answer.question.power)}

@@ -137,7 +137,7 @@ def _claim_words(q: Question, power: float | None, needed: int | None, detectabl
     claim, what = f"'{q.side} {number(q.threshold or 0)}'", _what(q)
     simulated = q.situation != "binary" or q.size > 1
     if q.num_items:
-        there = f"{'At most' if q.sequential else 'With'} {_items(q, q.num_items)}"
+        there = f"{'With at most' if q.sequential else 'With'} {_items(q, q.num_items)}"
         if q.situation == "binary" and q.size == 1 and not q.sequential:
             yield _allowed(q, there, claim)
         if power is not None and q.effect is not None:
@@ -211,7 +211,7 @@ def _comparison_words(q: Question, power: float | None, needed: int | None, dete
 
 def _notes(q: Question, tool: Planner) -> Iterable[str]:
     if tool.kind == "simulated":
-        error = share(0.5 / math.sqrt(q.repetitions))
+        error = number(0.5 / math.sqrt(q.repetitions))
         yield f"simulated, {q.repetitions:,} repetitions, seed {q.seed}: each power has a standard error up to {error}"
         if not q.binary:
             yield "the graded scores were drawn from Beta distributions; a pilot's own distribution may need more"

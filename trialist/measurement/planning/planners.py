@@ -166,6 +166,11 @@ def _betting(q: Question) -> Planner:
         while high > max(low + 1, low * PRECISION):
             middle = (low + high) // 2
             low, high = (low, middle) if power(middle, effect)[0] >= q.power else (middle, high)
+        margin = threshold if side == "below" else -threshold
+        if claim.paired_binary and margin > 0:
+            for trough in _troughs(high, margin, q.confidence):
+                if power(trough, effect)[0] < q.power:
+                    return trough + 1
         return high
 
     def detectable(num: int) -> float:
@@ -180,9 +185,17 @@ def _betting(q: Question) -> Planner:
         )  # fmt: skip
         return threshold + sign * gap
 
-    exact_part = ", or an exact bound on losing clusters, the better one" if claim.paired_binary else ""
-    name = f"betting bound over clusters{exact_part} (Waudby-Smith & Ramdas 2024)"
+    name = "exact bound on losing clusters or betting bound, the better one" if claim.paired_binary else "betting bound"
+    name = f"{name}, over clusters (Waudby-Smith & Ramdas 2024)"
     return Planner(name, "simulated", power, needed, detectable)
+
+
+def _troughs(num: int, margin: float, confidence: float) -> list[int]:
+    """Sizes above ``num``, at most twice it, the largest first, after which one more losing cluster is allowed: there
+    the exact bound's power is lowest before it jumps. The nearest dozen."""
+    sizes = np.arange(num, min(2 * num, MAX_SIMULATED) + 1)
+    allowed = exact.critical_counts(sizes, margin, 1 - (1 - confidence) / 2)
+    return [int(n) for n in sizes[:-1][np.diff(allowed) > 0][:12]][::-1]
 
 
 def _best(q: Question, low: float, high: float) -> float:
