@@ -85,13 +85,11 @@ def test_claims_that_are_simulated(question: Question, effect: float) -> None:
 
 
 def test_a_claim_on_pairs_keeps_its_power_at_larger_sizes() -> None:
-    question = Question("paired binary", side="above", threshold=-0.03, discordant=0.02, effect=0.0, repetitions=300)
-    needed = plan(question, with_curve=False).needed_items
-    assert needed is not None
-    powers = [
-        plan(replace(question, num_items=n), with_curve=False).power or 0 for n in range(needed, needed + 150, 25)
-    ]
-    assert min(powers) > 0.8 - 4 * 0.4 / 300**0.5
+    question = Question("paired binary", side="above", threshold=-0.03, discordant=0.02, repetitions=200)
+    tool = planner(checked(question))
+    needed = tool.needed(0.0)
+    powers = [tool.power(n, 0.0)[0] for n in range(needed, needed + 150, 25)]
+    assert min(powers) > 0.8 - 4 * 0.4 / 200**0.5
     superior = Question("paired binary", side="above", threshold=0.0, discordant=0.3, effect=0.2, repetitions=60)
     assert plan(superior, with_curve=False).needed_items
 

@@ -172,7 +172,7 @@ def text_plot(answer: Answer, width: int = WIDTH, height: int = HEIGHT) -> list[
     if answer.num_items and answer.num_items <= end:
         for line in range(height):
             grid[line][column(answer.num_items)] = "┆"
-    sizes, powers = zip(*answer.curve, strict=True)
+    sizes, powers = [n for n, _ in answer.curve], [value for _, value in answer.curve]
     if len(sizes) < width // 2:  # a simulated curve: few points, and a thin line between them
         first = sizes[0]
         for place in range(width):
