@@ -157,15 +157,7 @@ def _betting(q: Question) -> Planner:
         return found.power, found.error
 
     def needed(effect: float) -> int:
-        high = 8
-        while power(high, effect)[0] < q.power:
-            if high == MAX_SIMULATED:
-                raise search.too_many(q.power)
-            high = min(MAX_SIMULATED, 2 * high)
-        low = high // 2
-        while high > max(low + 1, low * PRECISION):
-            middle = (low + high) // 2
-            low, high = (low, middle) if power(middle, effect)[0] >= q.power else (middle, high)
+        high = _fewest(lambda num: power(num, effect)[0], q.power)
         margin = threshold if side == "below" else -threshold
         if claim.paired_binary and margin > 0:
             for trough in _troughs(high, margin, q.confidence):
@@ -188,6 +180,20 @@ def _betting(q: Question) -> Planner:
     name = "exact bound on losing clusters or betting bound, the better one" if claim.paired_binary else "betting bound"
     name = f"{name}, over clusters (Waudby-Smith & Ramdas 2024)"
     return Planner(name, "simulated", power, needed, detectable)
+
+
+def _fewest(power: Callable[[int], float], target: float) -> int:
+    """Clusters that reach a simulated power, to the ratio ``PRECISION``."""
+    high = 8
+    while power(high) < target:
+        if high == MAX_SIMULATED:
+            raise search.too_many(target)
+        high = min(MAX_SIMULATED, 2 * high)
+    low = high // 2
+    while high > max(low + 1, low * PRECISION):
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(middle) >= target else (middle, high)
+    return high
 
 
 def _troughs(num: int, margin: float, confidence: float) -> list[int]:
