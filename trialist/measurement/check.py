@@ -43,8 +43,9 @@ class Case(Protocol[T_co]):
 
 @dataclass(frozen=True)
 class Coverage:
-    """``covered`` of ``repetitions`` intervals held the truth; a one-sided bound has the width of its distance from it; ``low`` and ``high`` bound the true coverage at level
-    ``CERTAINTY``; ``refused`` repetitions gave no interval and count in neither number; ``zero_width`` intervals were
+    """``covered`` of ``repetitions`` intervals held the truth; a one-sided bound has the width of its distance from it.
+
+    ``low`` and ``high`` bound the true coverage at level ``CERTAINTY``; ``refused`` repetitions gave no interval and count in neither number; ``zero_width`` intervals were
     given with no width at all."""
 
     covered: int
@@ -66,8 +67,9 @@ class Coverage:
 
 @dataclass(frozen=True)
 class CellResult:
-    """One case. ``relative_width``: mean width over 2 x 1.96 standard deviations of ``point``'s estimates, of a one-sided
-    bound mean distance from the truth over 1.645 of them, None without a ``point``; ``coverage`` is None where the estimator refused every time."""
+    """One case. ``relative_width``: mean width over 2 x 1.96 standard deviations of ``point``'s estimates, of a
+    one-sided bound mean distance from the truth over 1.645 of them; None without a ``point``. ``coverage`` is None
+    where the estimator refused every time."""
 
     case: str
     truth: float

@@ -118,8 +118,8 @@ METHODS: Mapping[MethodName, Method] = {
         "bounded values, in clusters of any kind",
     ),
     "rare-clusters": Method(
-        "one-sided bounds: exact on the clusters with any event, or betting over clusters, the better of the two at half "
-        "the error each",
+        "one-sided bounds: exact on the clusters with any event, or betting over clusters, the better of the two at "
+        "half the error each",
         "Clopper & Pearson 1934; Hoeffding 1956; Waudby-Smith & Ramdas 2024",
         "binary items that share clusters or have unequal weights",
     ),

@@ -4,9 +4,10 @@
 is below it. The two sides have different work to do:
 
 - The passing side must survive a handful of lost clusters among hundreds. E[d] >= -P(d < 0), so minus the exact upper
-  bound on the share of the items whose cluster loses (``cluster_bound``; for clusters of one size Clopper & Pearson's)
-  is a lower bound on E[d]: exact, blind to gains, never of zero width. With 260 clusters a margin of .03 survives two lost ones. It says nothing about a claimed gain, or a
-  loss of half a cluster in many, so it shares the error with the betting bound: each gets half, the better one counts.
+  bound on the share of the items whose cluster loses (``cluster_bound``; Clopper & Pearson's for clusters of one size)
+  is a lower bound on E[d]: exact, blind to gains, never of zero width. With 260 clusters a margin of .03 survives two
+  lost ones. It says nothing about a claimed gain, or a loss of half a cluster in many, so it shares the error with the
+  betting bound: each gets half, the better one counts.
 - The failing side is the betting bound at the full confidence.
 
 Counting clusters needs a binary outcome; otherwise both sides are betting bounds. With clusters of unequal size the
@@ -81,8 +82,8 @@ def _method(counts: bool, side: Side | None) -> str:
     if counts and side is not None:
         passing, failing, verb = ("lower", "upper", "lose") if side == "above" else ("upper", "lower", "gain")
         return (
-            f"{passing} bound: exact on the share of clusters that {verb} (Clopper-Pearson where they are of one size), "
-            f"or betting, the better of the two at half the error each; {failing} bound: betting over clusters"
+            f"{passing} bound: exact on the share of clusters that {verb} (Clopper-Pearson where they are of one "
+            f"size), or betting, the better of the two at half the error each; {failing} bound: betting over clusters"
         )
     why = "" if counts else ", as the outcome is graded"
     return f"betting over clusters on both sides{why}"

@@ -1,5 +1,5 @@
-"""Designs on which intervals go wrong, each with a known truth: rare, skewed, alike, clustered, few clusters, sizes that
-depend on rates, two cells, ratios, finite banks, rows sorted by outcome.
+"""Designs on which intervals go wrong, each with a known truth: rare, skewed, alike, clustered, few clusters, sizes
+that depend on rates, two cells, ratios, finite banks, rows sorted by outcome.
 
 A case draws a ``Sample``, the input of every estimator here; an adapter for another package reads ``units()`` and
 ``cluster`` from it. ``trialist.measurement.check`` runs estimators over the cases.
@@ -62,12 +62,12 @@ def sample_of(
 
 def cases() -> tuple[Case, ...]:
     """The stress set."""
-    return tuple([*_rates(), *_graded(), *_clustered(), *_paired(), *_ratios(), *_banks()])
+    return (*_rates(), *_graded(), *_clustered(), *_paired(), *_ratios(), *_banks())
 
 
 def _rates() -> Iterator[Case]:
     for n, p in [(10, 0.05), (50, 0.02), (100, 0.01), (100, 0.3), (300, 0.002), (1000, 0.01)]:
-        yield Case(f"n {n}, rate {p:g}", "rate", p, lambda g, n=n, p=p: sample_of(g.random(n) < p))
+        yield Case(f"n {n}, rate {p:g}", "rate", p, lambda g, n=n, p=p: sample_of((g.random(n) < p).astype(np.float64)))
 
 
 def _graded() -> Iterator[Case]:

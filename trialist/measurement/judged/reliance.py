@@ -40,11 +40,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.betting import CAP, NUM_HALVINGS, NUM_PERMUTATIONS
+from trialist.measurement.betting import CAP, NUM_PERMUTATIONS
 from trialist.measurement.interval import check_share
 from trialist.measurement.judged.items import Floats, JudgedItems, Population
 
 PRIOR_RELIANCE = 0.5
+NUM_HALVINGS = 40
 
 
 @dataclass(frozen=True)

@@ -206,7 +206,7 @@ def _beta(mean: float, icc: float) -> Draw:
 
 
 def _bets(x: Floats, target: float) -> Floats:
-    """``betting._bets`` for clusters of one size, over a third axis."""
+    """``betting.plug_in_bets`` for clusters of one size, over a third axis."""
     num = x.shape[2]
     before = np.arange(num, dtype=np.float64)
     running = np.cumsum(x, axis=2)
