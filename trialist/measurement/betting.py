@@ -122,7 +122,7 @@ def plug_in_bets(sample: Permuted, target: float) -> Floats:
 
 
 def permuted(means: ArrayLike, sizes: ArrayLike | None, low: float, high: float) -> Permuted:
-    """The clusters scaled to [0, 1], in each of the fixed orders. Raises MeasurementUndefined as ``upper_mean`` does."""
+    """Clusters scaled to [0, 1], in each of the fixed orders. Raises MeasurementUndefined as ``upper_mean`` does."""
     y = np.asarray(means, dtype=np.float64)
     n = np.ones_like(y) if sizes is None else np.asarray(sizes, dtype=np.float64)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):

@@ -43,10 +43,10 @@ class Case(Protocol[T_co]):
 
 @dataclass(frozen=True)
 class Coverage:
-    """``covered`` of ``repetitions`` intervals held the truth; a one-sided bound has the width of its distance from it.
+    """``covered`` of ``repetitions`` intervals held the truth; a one-sided bound's width is its distance from it.
 
-    ``low`` and ``high`` bound the true coverage at level ``CERTAINTY``; ``refused`` repetitions gave no interval and count in neither number; ``zero_width`` intervals were
-    given with no width at all."""
+    ``low`` and ``high`` bound the true coverage at level ``CERTAINTY``; ``refused`` repetitions gave no interval and
+    count in neither number; ``zero_width`` intervals were given with no width at all."""
 
     covered: int
     repetitions: int

@@ -45,7 +45,8 @@ from trialist.measurement.interval import check_share
 from trialist.measurement.judged.items import Floats, JudgedItems, Population
 
 PRIOR_RELIANCE = 0.5
-NUM_HALVINGS = 40
+NUM_HALVINGS = 24
+"""The bound is the upper end of the last bracket: at most 1e-7 of the range above the root, and never below it."""
 
 
 @dataclass(frozen=True)
