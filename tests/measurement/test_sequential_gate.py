@@ -33,7 +33,7 @@ def run(gate: Gate, values: list[float | None]) -> Gate:
     return gate
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.sampled_from([0.0] * 12 + [1.0]), min_size=120, max_size=120), st.floats(0.01, 0.3))
 def test_gate_stops_at_the_boundaries(values: list[float], p0: float) -> None:
     design = rate_design(p0, alpha=0.1, beta=0.1, cap=120)

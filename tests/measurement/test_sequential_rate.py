@@ -151,7 +151,7 @@ def drifting(name: str, n: int, k: np.ndarray, p0: float, at: np.ndarray) -> np.
 @pytest.mark.parametrize("p0", [0.01, 0.1])
 def test_type_one_error_on_drifting_streams(stream: str, p0: float) -> None:
     """False certification at most .05; the exact fixed-n test looked at after every value is the positive control."""
-    cap, repetitions = 1000, 2000
+    cap, repetitions = 1000, 1500
     at = one_sided(p0, alpha=0.05, cap=cap).pass_at
     generator = np.random.default_rng(11)
     k = np.zeros(repetitions, dtype=np.int64)
@@ -264,9 +264,9 @@ def test_sequence_covers_at_all_times(rate: float) -> None:
         return Interval(max(i.low for i in found), min(i.high for i in found))
 
     generator = np.random.default_rng(5)
-    assert coverage(ours, draw, truth=rate, repetitions=150, generator=generator).reaches(0.9)
+    assert coverage(ours, draw, truth=rate, repetitions=100, generator=generator).reaches(0.9)
     if rate == 0.5:
-        assert coverage(naive, draw, truth=rate, repetitions=150, generator=generator).share < 0.8
+        assert coverage(naive, draw, truth=rate, repetitions=100, generator=generator).share < 0.8
 
 
 def test_sequence_refuses_a_rate_that_moves() -> None:

@@ -3,8 +3,8 @@
     Task(..., early_stopping=InspectGate(rate_gate(rate_design(p0=0.05))))
 
 The order is the order of the task's samples, registered before the first answer: shuffle the data set with a fixed
-seed, or the first values speak for the beginning of the file only. Samples that finish early wait for those before. With
-several epochs an item's mean is one value; Inspect runs all items of one epoch before the next, so values come
+seed, or the first values speak for the beginning of the file only. Samples that finish early wait for earlier ones.
+With several epochs an item's mean is one value; Inspect runs all items of one epoch before the next, so values come
 with the last epoch and at most its calls are saved.
 
 An item is missing, and enters at its worst, if any of its epochs ends in an error, has no score, or has one that isn't

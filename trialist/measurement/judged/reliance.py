@@ -46,6 +46,8 @@ from trialist.measurement.judged.items import Floats, JudgedItems, Population
 
 NUM_HALVINGS = 40
 PRIOR_RELIANCE = 0.5
+NUM_HALVINGS = 24
+"""The bound is the upper end of the last bracket: at most 1e-7 of the range above the root, and never below it."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from trialist.measurement.betting import CAP
 from trialist.measurement.interval import check_share
 from trialist.measurement.judged.gold import Bounds
 from trialist.measurement.judged.items import Floats, JudgedItems
+from trialist.measurement.judged.reliance import NUM_HALVINGS
 
 NUM_HALVINGS = 40
 NUM_BETS = 16

@@ -5,6 +5,7 @@ A certificate isn't signed. That the rule and the order came before the data is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -58,7 +59,9 @@ class Certificate:
     schema: str = SCHEMA
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self) | {"rule": asdict(self.rule) | {"missing": list(self.rule.missing)}}
+        """Plain JSON values; a log e-value that is infinite (its null is impossible) stands as text."""
+        logs = {name: _plain(getattr(self, name)) for name in ("log_e_pass", "log_e_fail")}
+        return asdict(self) | logs | {"rule": asdict(self.rule) | {"missing": list(self.rule.missing)}}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Certificate:
@@ -71,6 +74,11 @@ class Certificate:
             for_pass, for_fail = rule["missing"]
             rule["missing"] = (float(for_pass), float(for_fail))
             fields["rule"] = GateRule(**rule)
+            fields |= {name: float(fields[name]) for name in ("log_e_pass", "log_e_fail")}
             return Certificate(**fields)
         except (KeyError, TypeError, ValueError) as error:
             raise MeasurementUndefined("a certificate that can't be read", seen=repr(error)) from error
+
+
+def _plain(value: float) -> float | str:
+    return value if math.isfinite(value) else repr(value)

@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.interval import check_share
+from trialist.measurement.sequential.bounded import rebuild
 from trialist.measurement.sequential.certificate import Certificate, GateRule, Key, digest
 from trialist.measurement.sequential.design import RateDesign
 from trialist.measurement.sequential.discordant import DiscordantProcess
@@ -182,7 +183,7 @@ def verify(
         problems.append(f"the values give {found.verdict}, the certificate says {certificate.verdict}")
     for name in ("log_e_pass", "log_e_fail"):
         ours, theirs = getattr(found, name), getattr(certificate, name)
-        if not abs(ours - theirs) <= SAME_E * max(1.0, abs(ours)):
+        if not (ours == theirs or abs(ours - theirs) <= SAME_E * max(1.0, abs(ours))):
             problems.append(f"{name} is {ours:.9g}, the certificate says {theirs:.9g}")
     return tuple(problems)
 
@@ -201,10 +202,12 @@ def _build(settings: Mapping[str, Any]) -> EProcess:
         return RateProcess(settings["p0"], shows=settings["shows"], prior=prior)
     if kind == "discordant":
         return DiscordantProcess(settings["shows"], prior=prior)
+    if kind == "bounded" and "sampling" not in settings:
+        return rebuild(settings)
     raise MeasurementUndefined(
         "a process that can't be rebuilt from its settings",
         seen=str(kind),
-        allowed="rate, discordant",
+        allowed="rate, discordant, bounded without a sampling",
         next_step="give verify() two fresh processes",
     )
 

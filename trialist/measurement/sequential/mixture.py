@@ -53,7 +53,8 @@ def rate_interval(k: float, n: float, *, level: float = 0.95, optimal_n: float =
 
     For each candidate p, S = k - n p with g = p, h = 1 - p and V = n p (1 - p); the interval is every p with
     log M < log(1 / (1 - level)). ``optimal_n`` is the sample size, fixed before the data, at which it is tightest.
-    It isn't equal-tailed: at k = 0 it is close to the one-sided Clopper-Pearson bound, elsewhere wider than both.
+    It is wider than Clopper-Pearson's, which holds at one n only, but for the upper end at k = 0 and n far above
+    ``optimal_n``: it isn't equal-tailed, and spends all its error on that end.
 
     Values may be any in [0, 1] with sum k: for those M is a supermartingale (the exponential is convex).
     Raises MeasurementUndefined unless 0 <= k <= n, n > 0 and ``optimal_n`` is positive and finite.
