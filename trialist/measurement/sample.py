@@ -66,6 +66,7 @@ class Sample:
     def of_equal_clusters(self) -> Sample:
         """The same items, weighted so that every cluster has a total weight of 1."""
         totals = np.bincount(self.cluster, weights=self.weights[:, 0])
+        totals[totals == 0] = 1.0  # a cluster without weight stays without
         return replace(self, weights=self.weights / totals[self.cluster][:, None])
 
     def only(self, rows: NDArray[np.bool_]) -> Sample:

@@ -44,7 +44,6 @@ from trialist.measurement.betting import CAP, NUM_PERMUTATIONS
 from trialist.measurement.interval import check_share
 from trialist.measurement.judged.items import Floats, JudgedItems, Population
 
-NUM_HALVINGS = 40
 PRIOR_RELIANCE = 0.5
 NUM_HALVINGS = 24
 """The bound is the upper end of the last bracket: at most 1e-7 of the range above the root, and never below it."""

@@ -33,7 +33,6 @@ from trialist.measurement.judged.gold import Bounds
 from trialist.measurement.judged.items import Floats, JudgedItems
 from trialist.measurement.judged.reliance import NUM_HALVINGS
 
-NUM_HALVINGS = 40
 NUM_BETS = 16
 """Bets CAP 2^(-j/2) of the largest allowed, j = 0, 1, ..., 15: down to 1/180 of it."""
 
