@@ -48,6 +48,11 @@ def cr2(clusters: Clusters, level: float = 0.95) -> Robust:
         raise MeasurementUndefined("cluster means must be finite, sizes finite and above 0")
     share = clusters.sizes / clusters.sizes.sum()
     rest = (clusters.sizes.sum() - clusters.sizes) / clusters.sizes.sum()
+    if rest.min() <= 1e-9:
+        raise MeasurementUndefined(
+            "one cluster has all the weight, so the spread between clusters can't be estimated",
+            seen=f"a share of {share.max():.10g}", next_step="weights that leave others a say",
+        )  # fmt: skip
     value = float(share @ clusters.means)
     error = math.sqrt(float((share**2 * (clusters.means - value) ** 2 / rest).sum()))
     if error <= 1e-12 * max(1.0, float(abs(clusters.means).max())):

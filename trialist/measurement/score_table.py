@@ -23,6 +23,8 @@ Mask = NDArray[np.bool_]
 KEYS = (*CELL_COLUMNS, "measure")
 SCATTERED = 0.05
 """A table whose keys change in more than this share of its rows is sorted before it is cut."""
+HEAVIEST = 1e12
+"""The largest weight, and one over the smallest but 0: sums of their squares stay exact enough."""
 FEWEST_CHANGES = 1000
 """With fewer changes than this sorting isn't worth it."""
 
@@ -162,9 +164,9 @@ class ScoreTable:
                 allowed="a finite value, or none with a reason",
                 next_step="correct the scorer: missing is null, never NaN",
             )  # fmt: skip
-        if (bad := np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))).size:
+        if (bad := np.flatnonzero(~((weight == 0) | ((weight >= 1 / HEAVIEST) & (weight <= HEAVIEST))))).size:
             seen = f"{weight[bad[0]]} for {self._place(rows[bad[0]])}"
-            raise MeasurementUndefined("a weight is not valid", seen=seen, allowed="finite, 0 or more")
+            raise MeasurementUndefined("a weight is not valid", seen=seen, allowed="0, or between 1e-12 and 1e12")
         if (bad := np.flatnonzero(self._binary[rows] & ~null & (value != 0) & (value != 1))).size:
             seen = f"{value[bad[0]]} for {self._place(rows[bad[0]])}"
             raise MeasurementUndefined("a binary score is neither 0 nor 1", seen=seen, allowed="0 or 1")
