@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 
 from trialist.cli.app import start
+from trialist.logs.table import ALIASES
 from trialist.measurement import paired, proportions
 
 Say = tuple[int, str, str]
@@ -384,3 +386,29 @@ def test_json_holds_every_number_of_the_screen(say: Any) -> None:
         assert row["words"] in ("better", "worse", "can't tell")
         assert row["claims"][0]["of"] == "tuned minus base"
     assert record["notes"]
+
+
+# --- the page --------------------------------------------------------------------------------------------
+
+
+def test_the_page_runs_as_written(say: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs/measurement/estimate.md").read_text(encoding="utf-8")
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, {})  # noqa: S102 - our own page
+    shown = re.findall(r"^\$ trialist estimate ([^\n]*)\n(.*?)```", page, re.MULTILINE | re.DOTALL)
+    codes = []
+    for line, screen in shown:
+        code, out, err = say(*shlex.split(line))
+        assert err == ""
+        assert [row.rstrip() for row in out.splitlines()] == screen.splitlines()
+        codes.append(code)
+    assert codes == [3, 0, 0]
+
+
+def test_the_page_names_every_option_and_column(say: Any) -> None:
+    page = (Path(__file__).parents[2] / "docs/measurement/estimate.md").read_text(encoding="utf-8")
+    offered = set(re.findall(r"--[a-z][a-z-]+", say("--help")[1])) - {"--help"}
+    assert offered - set(re.findall(r"--[a-z][a-z-]+", page)) <= {"--level", "--confidence"}
+    for role, names in ALIASES.items():
+        if role not in ("measure", "reason"):
+            assert f"| {', '.join(names)}" in page

@@ -11,7 +11,6 @@ from typing import Any, cast, get_args
 import polars as pl
 from rich.cells import cell_len
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -204,19 +203,19 @@ def show(found: Answers, *, level: float) -> None:
     console = plain_console()
     console.print(_table(found, console.width))
     for line in dict.fromkeys(line for row in found.rows for line in _lines(row)):
-        console.print(_indented(visible(line)))
+        _say(console, visible(line))
     if any(one.low is not None for row in found.rows for one in row.described):
         console.print(f"intervals at {100 * level:g}%", markup=False)
     for method in _methods(one for row in found.rows for one in row.described):
-        console.print(_indented(method, 2))
+        _say(console, method, 2)
     bounds = [row.bounds for row in found.rows if row.bounds is not None]
     if bounds:
         note = f"{', '.join(WORDS)}: from bounds that hold at any sample size, each at {(1 + level) / 2:g}"
-        console.print(_indented(note + "; intervals and p describe"))
+        _say(console, note + "; intervals and p describe")
     for method in _methods(bounds):
-        console.print(_indented(method, 2))
+        _say(console, method, 2)
     for note in found.notes:
-        console.print(_indented(f"note: {visible(note)}"))
+        _say(console, f"note: {visible(note)}")
     _show_claims(console, found)
 
 
@@ -225,14 +224,17 @@ def _show_claims(console: Console, found: Answers) -> None:
         for one in row.claims:
             style = {"PASS": "green", "FAIL": "bold red", "UNDECIDED": "yellow"}[one.verdict]
             text = Text.assemble((f"{one.verdict:<11}", style), visible(f"{row.name}, {one.of}: {one.reason}"))
-            console.print(_indented(text))
+            _say(console, text)
     for method in _methods(one.bounds for row in found.rows for one in row.claims):
-        console.print(_indented(method, 2))
+        _say(console, method, 2)
 
 
-def _indented(text: str | Text, by: int = 0) -> Padding:
-    """Text that goes on in the next line indented, where the terminal ends."""
-    return Padding(text if isinstance(text, Text) else Text(text), (0, 0, 0, by), expand=False)
+def _say(console: Console, text: str | Text, by: int = 0) -> None:
+    """Print text broken between words where the terminal ends, every line indented ``by`` spaces."""
+    whole = text if isinstance(text, Text) else Text(text)
+    for line in whole.wrap(console, console.width - by):
+        line.rstrip()
+        console.print(Text(" " * by).append_text(line))
 
 
 def _table(found: Answers, width: int) -> Table:
@@ -316,7 +318,8 @@ def _name(one: Estimate) -> str:
 def _worst(one: Estimate) -> str:
     if one.worst_low is None or one.worst_high is None:
         return "; what the missing could be is unknown (--range)"
-    return f"; whatever the missing are, it lies in {format_interval(one.worst_low, one.worst_high)}"
+    limits = format_interval(one.worst_low, one.worst_high, signed=one.contrast is not None)
+    return f"; whatever the missing are, it lies in {limits}"
 
 
 def _methods(estimates: Iterable[Estimate]) -> list[str]:
