@@ -124,11 +124,11 @@ def test_wide_tables_and_ranges(say: Any) -> None:
 def test_a_narrow_terminal_gets_a_row_for_each_arm(say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
-    from trialist.cli import estimate
+    from trialist.cli import estimate_screen
 
     two_arms()
     wide = say("base.parquet", "tuned.parquet", "--compare", "tuned", "base")[1].splitlines()[1]
-    monkeypatch.setattr(estimate, "plain_console", lambda: Console(width=50, highlight=False))
+    monkeypatch.setattr(estimate_screen, "plain_console", lambda: Console(width=50, highlight=False))
     out = say("base.parquet", "tuned.parquet", "--compare", "tuned", "base")[1]
     for cell in re.split(r"\s{3,}", wide.strip()):
         assert cell.partition(", p")[0] in out

@@ -208,7 +208,8 @@ def estimate(
     as_json: Json = False,
 ) -> int:
     """Value, interval and comparison of a table of scores. With --claim exit code 0 PASS, 3 UNDECIDED, 4 FAIL."""
-    from trialist.cli import estimate as screen
+    from trialist.cli import estimate as command
+    from trialist.cli.estimate_screen import show
     from trialist.logs.table import Columns
     from trialist.measurement.claims import threshold_of
 
@@ -216,14 +217,14 @@ def estimate(
         item=item, value=value, arm=arm, cluster=cluster, epoch=epoch, replicate=replicate, weight=weight,
         stratum=stratum, scorer_kind=scorer_kind, measures=tuple(measure or ()),
     )  # fmt: skip
-    population_, about_, missing_ = screen.checked(population, about, missing)
-    question = screen.Question(
+    population_, about_, missing_ = command.checked(population, about, missing)
+    question = command.Question(
         columns, compare, by_stratum, level, None if claim is None else threshold_of(claim, confidence), margin, bounds,
         population=population_, about=about_, bank_size=bank_size, missing=missing_,
     )  # fmt: skip
-    found = screen.answer(files, question)
-    code = screen.exit_code(found)
-    _print_json({"exit_code": code, **screen.record(found)}) if as_json else screen.show(found, level=level)
+    found = command.answer(files, question)
+    code = command.exit_code(found)
+    _print_json({"exit_code": code, **command.record(found)}) if as_json else show(found, level=level)
     return code
 
 

@@ -1,20 +1,15 @@
-"""``trialist estimate``: the estimates of a table of scores that already exists, on one screen."""
+"""``trialist estimate``: the estimates of a table of scores that already exists."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import polars as pl
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from trialist.cli.results import plain_console
 from trialist.errors import DataError, MeasurementUndefined, NameUnknown
 from trialist.logs.table import Columns, Read, read_tables
 from trialist.measurement.choose import Population
@@ -24,9 +19,7 @@ from trialist.measurement.metrics import Metric, first
 from trialist.measurement.reading import index_items
 from trialist.measurement.score_table import ItemIndex, ScoreTable
 from trialist.records import Cell, Estimate, Verdict
-from trialist.wording import format_count, format_estimate, format_interval, format_p, visible
 
-WORDS = ("better", "worse", "equivalent", "can't tell")
 EXIT: dict[Verdict, int] = {"PASS": 0, "UNDECIDED": 3, "FAIL": 4}
 
 
@@ -194,139 +187,6 @@ def _metric(table: Read, measure: str, bounds: tuple[float, float] | None) -> Me
         inside = len(values) == 0 or bool(((values >= 0) & (values <= 1)).all())
         low, high = (0.0, 1.0) if inside else (-math.inf, math.inf)
     return Metric(measure, (measure,), first, ((low,), (high,)), low, high)
-
-
-# --- on the screen ---------------------------------------------------------------------------------------
-
-
-def show(found: Answers, *, level: float) -> None:
-    console = plain_console()
-    console.print(_table(found, console.width))
-    for line in dict.fromkeys(line for row in found.rows for line in _lines(row)):
-        _say(console, visible(line))
-    if any(one.low is not None for row in found.rows for one in row.described):
-        console.print(f"intervals at {100 * level:g}%", markup=False)
-    for method in _methods(one for row in found.rows for one in row.described):
-        _say(console, method, 2)
-    bounds = [row.bounds for row in found.rows if row.bounds is not None]
-    if bounds:
-        note = f"{', '.join(WORDS)}: from bounds that hold at any sample size, each at {(1 + level) / 2:g}"
-        _say(console, note + "; intervals and p describe")
-    for method in _methods(bounds):
-        _say(console, method, 2)
-    for note in found.notes:
-        _say(console, f"note: {visible(note)}")
-    _show_claims(console, found)
-
-
-def _show_claims(console: Console, found: Answers) -> None:
-    for row in found.rows:
-        for one in row.claims:
-            style = {"PASS": "green", "FAIL": "bold red", "UNDECIDED": "yellow"}[one.verdict]
-            text = Text.assemble((f"{one.verdict:<11}", style), visible(f"{row.name}, {one.of}: {one.reason}"))
-            _say(console, text)
-    for method in _methods(one.bounds for row in found.rows for one in row.claims):
-        _say(console, method, 2)
-
-
-def _say(console: Console, text: str | Text, by: int = 0) -> None:
-    """Print text broken between words where the terminal ends, every line indented ``by`` spaces."""
-    whole = text if isinstance(text, Text) else Text(text)
-    for line in whole.wrap(console, console.width - by):
-        line.rstrip()
-        console.print(Text(" " * by).append_text(line))
-
-
-def _table(found: Answers, width: int) -> Table:
-    """A column for each arm, or where the terminal is too narrow for that a row for each."""
-    names = [visible(arm) for arm in found.arms]
-    compared = next((row.difference for row in found.rows if row.difference is not None), None)
-    if compared is not None and compared.contrast is not None:
-        names.append(visible(f"{compared.cell.arm} minus {compared.contrast.arm}"))
-    header = ["", *names, *([""] if compared is not None else [])]
-    rows = [_texts(row) for row in found.rows]
-    widths = [max(map(cell_len, column)) + 3 for column in zip(header, *rows, strict=True)]
-    if sum(widths) - 3 <= width:
-        return _grid(header, rows)
-    tall: list[list[str]] = []
-    for row in rows:
-        tall.append([row[0], "", ""])
-        words = [*[""] * (len(names) - 1), row[-1] if compared is not None else ""]
-        indent = " " * (len(row[0]) - len(row[0].lstrip()) + 2)
-        tall += [[indent + name, text, word] for name, text, word in zip(names, row[1:], words, strict=False)]
-    return _grid(["", "", ""], tall)
-
-
-def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold", show_header=any(header))
-    for number, name in enumerate(header):
-        # In a narrow terminal names and words are broken, numbers never.
-        table.add_column(Text(name), overflow="fold", no_wrap=0 < number < max(2, len(header) - 1))
-    for row in rows:
-        table.add_row(*(Text(text) for text in row))
-    return table
-
-
-def _texts(row: Row) -> list[str]:
-    label = f"  {visible(row.stratum)}" if row.stratum else visible(row.measure)
-    texts = [label, *(format_estimate(one) for one in row.arms)]
-    if row.difference is not None:
-        p = row.difference.p_value
-        texts += [format_estimate(row.difference), row.words + (f", p {format_p(p)}" if p is not None else "")]
-    return texts
-
-
-def _lines(row: Row) -> Iterator[str]:
-    """How many items, and what is missing, undefined or to be warned of, a line each."""
-    if not row.stratum:
-        yield from _count_lines(row)
-    for one in row.described:
-        where = f"{row.name}, {_name(one)}"
-        if one.counts.missing:
-            scored, attempted = format_count(one.counts.scored), format_count(one.counts.attempted)
-            yield f"{where}: {scored} of {attempted} items scored{_worst(one)}"
-        if one.reason:
-            yield f"{where}: {one.reason}" + (f" (next: {one.next_step})" if one.next_step else "")
-        for warning in one.warnings:
-            if " items missing (" in warning or " clusters, effective n " in warning:  # said above
-                continue
-            yield f"{where}: {warning}"
-
-
-def _count_lines(row: Row) -> Iterator[str]:
-    counts = {_name(one): _count_text(one) for one in row.described}
-    if len(set(counts.values())) == 1:
-        counts = {"": next(iter(counts.values()))}
-    for name, text in counts.items():
-        yield f"{row.measure}{', ' + name if name else ''}: {text}"
-
-
-def _count_text(one: Estimate) -> str:
-    attempted, clusters = one.counts.attempted, one.num_clusters
-    text = f"{format_count(attempted)} {'item' if attempted == 1 else 'items'}"
-    if one.num_replicates > 1:
-        text = f"{format_count(attempted)} answers of {one.num_replicates} runs"
-    if one.counts.scored and clusters != one.counts.scored:
-        text += f" in {format_count(clusters)} {'cluster' if clusters == 1 else 'clusters'}"
-    return text
-
-
-def _name(one: Estimate) -> str:
-    return one.cell.arm + (f" minus {one.contrast.arm}" if one.contrast else "")
-
-
-def _worst(one: Estimate) -> str:
-    if one.worst_low is None or one.worst_high is None:
-        return "; what the missing could be is unknown (--range)"
-    limits = format_interval(one.worst_low, one.worst_high, signed=one.contrast is not None)
-    return f"; whatever the missing are, it lies in {limits}"
-
-
-def _methods(estimates: Iterable[Estimate]) -> list[str]:
-    """Each method that was used, why, and what is known to go wrong with it."""
-    used = [one for one in estimates if one.citation]
-    lines = {f"{e.method} ({e.citation}): {e.why}" + (f"; {e.shortfall}" if e.shortfall else "") for e in used}
-    return sorted(lines)
 
 
 def record(found: Answers) -> dict[str, Any]:

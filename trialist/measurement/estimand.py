@@ -28,6 +28,9 @@ About = Literal["artefact", "method"]
 Sizes = Literal["may matter", "unrelated"]
 MissingPolicy = Literal["worst", "as low", "as high", "dropped"]
 
+OF_METHOD = ("method", "p_value", "reason", "next_step", "why", "shortfall", "citation")
+"""What an estimate says as its method found it."""
+
 
 @dataclass(frozen=True)
 class Estimand:
@@ -101,34 +104,30 @@ def estimate(
     if found.value is not None:  # gold labels corrected the judge: nothing is missing then
         value, worst = found.value, Interval(found.value, found.value)
     scope = "this artefact" if estimand.about == "artefact" else "this method"
-    cells = (estimand.cell, estimand.contrast)
     return Estimate(
         outcome=estimand.outcome,
         metric=estimand.metric.name,
         cell=estimand.cell,
-        estimand=sentence(
-            estimand.metric, estimand.outcome, estimand.stratum, estimand.population, cells, scope, sample
-        ),
-        method=found.method,
+        estimand=_sentence(estimand, scope, sample),
         counts=counts,
         num_clusters=sample.num_clusters,
         purpose=estimand.purpose,
         contrast=estimand.contrast,
         stratum=estimand.stratum or "",
         value=value,
-        p_value=found.p_value,
         worst_low=worst.low if worst else None,
         worst_high=worst.high if worst else None,
         num_replicates=len(samples),
         scope=scope,
         warnings=(*_imputations(counts, estimand), *warnings_of(sample, found, worst, estimand.population)),
-        reason=found.reason,
-        next_step=found.next_step,
-        why=found.why,
-        shortfall=found.shortfall,
-        citation=found.citation,
+        **{name: getattr(found, name) for name in OF_METHOD},
         **_limits(estimand, found.interval, value),
     )
+
+
+def _sentence(estimand: Estimand, scope: str, sample: Sample) -> str:
+    cells = (estimand.cell, estimand.contrast)
+    return sentence(estimand.metric, estimand.outcome, estimand.stratum, estimand.population, cells, scope, sample)
 
 
 def _check(estimand: Estimand) -> None:
