@@ -119,7 +119,11 @@ def estimate(
         worst_high=worst.high if worst else None,
         num_replicates=len(samples),
         scope=scope,
-        warnings=(*_imputations(counts, estimand), *warnings_of(sample, found, worst, estimand.population)),
+        warnings=(
+            *_runs_left_out(table, estimand),
+            *_imputations(counts, estimand),
+            *warnings_of(sample, found, worst, estimand.population),
+        ),
         **{name: getattr(found, name) for name in OF_METHOD},
         **_limits(estimand, found.interval, value),
     )
@@ -174,6 +178,13 @@ def _imputed(sample: Sample, estimand: Estimand) -> Sample:
             allowed="one cell, the mean of one measure with finite bounds", next_step="missing='worst'",
         )  # fmt: skip
     return filled
+
+
+def _runs_left_out(table: ScoreTable, estimand: Estimand) -> list[str]:
+    if estimand.about == "artefact":
+        return []
+    lost = replicated.unmatched(table.cells(), estimand.cell, estimand.contrast)
+    return [f"{lost} runs have no run of the same number in the other arm and are left out"] if lost else []
 
 
 def _imputations(counts: Counts, estimand: Estimand) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from trialist.measurement import betting, clustered
 from trialist.measurement.choose import Bank, Choice
+from trialist.measurement.crossed import FEWEST_CLUSTERS
 from trialist.measurement.describing import describe
 from trialist.measurement.interval import Interval, t_quantile
 from trialist.measurement.sample import Floats, Ints, Sample
@@ -69,9 +70,13 @@ def describe_runs(samples: list[Sample], sample: Sample, level: float, bank: Ban
     """Two-way interval over clusters and runs; on a fixed bank, or for a function of means, t over the runs."""
     if len(samples) < MIN_RUNS:
         return refused(_too_few(len(samples)))
+    if not all(one.scored.any() for one in samples):
+        return refused(Choice(None, "no interval: some run has no scored items", "score every run, or leave it out"))
     if bank is not None and bank.sampled < bank.size:
         return refused(SAMPLED_BANK, "no interval: ")
     if bank is None and sample.plain:
+        if len(samples) < FEWEST_CLUSTERS:
+            return refused(_too_few(len(samples), fewest=FEWEST_CLUSTERS))
         return describe(sample, level)
     values = _values(samples)
     if values is None:
@@ -114,7 +119,7 @@ def _draws(samples: list[Sample], *, fixed: bool) -> tuple[Floats, Floats]:
     """One independent value a run, and its size: the total weight of the run's clusters, or 1 on a fixed bank."""
     parts = samples
     if not fixed:
-        owner = _owners(max(int(s.named_cluster.max()) + 1 for s in samples), len(samples))
+        owner = _owners(max(int(s.named_cluster.max(initial=-1)) + 1 for s in samples), len(samples))
         parts = [s.only(owner[s.named_cluster] == number) for number, s in enumerate(samples)]
     found = [(value, float(part.weights[:, 0].sum())) for part in parts if (value := point(part)) is not None]
     values, sizes = (np.array([pair[k] for pair in found], dtype=np.float64) for k in (0, 1))
@@ -139,6 +144,15 @@ def _runs_of(cells: list[Cell], cell: Cell) -> list[Cell]:
     return sorted(one for one in cells if (one.arm, one.threat, one.dose) == place) or [cell]
 
 
-def _too_few(num_runs: int, what: str = "no interval") -> Choice:
-    reason = f"{what}: {num_runs} run{'' if num_runs == 1 else 's'} of the method, its spread needs at least 2"
+def unmatched(cells: list[Cell], cell: Cell, contrast: Cell | None) -> int:
+    """Runs of either arm that have no run of the same number in the other, and so are left out."""
+    if contrast is None:
+        return 0
+    own, others = _runs_of(cells, cell), _runs_of(cells, contrast)
+    return 0 if len(others) == 1 else len(own) + len(others) - 2 * len(runs(cells, cell, contrast))
+
+
+def _too_few(num_runs: int, what: str = "no interval", fewest: int = MIN_RUNS) -> Choice:
+    runs_said = f"{num_runs} run{'' if num_runs == 1 else 's'} of the method"
+    reason = f"{what}: {runs_said}, its spread over items and runs needs at least {fewest}"
     return Choice(None, reason, "more replicates of the arm, or about='artefact'")
