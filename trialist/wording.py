@@ -82,8 +82,9 @@ def format_threshold(value: float, *, unit: str = "share", signed: bool = False)
 
 
 def format_interval(low: float | None, high: float | None, *, unit: str = "share", signed: bool = False) -> str:
-    """``[.04, .16]``; a side that is None prints as ``undefined``."""
-    sides = (format_value(side, unit=unit, signed=signed) for side in (low, high))
+    """``[.04, .16]``; a side that is None prints as ``undefined``. Sides that differ print differently."""
+    pairs = ((low, high), (high, low))
+    sides = (format_value(side, unit=unit, signed=signed, apart_from=other) for side, other in pairs)
     return f"[{', '.join(sides)}]"
 
 

@@ -138,6 +138,11 @@ def test_a_narrow_terminal_gets_a_row_for_each_arm(say: Any, monkeypatch: pytest
     assert "…" not in out
 
 
+def test_a_narrow_interval_is_not_printed_without_width(say: Any) -> None:
+    write("big.parquet", [1, 0] * 50_000)
+    assert re.search(r"\.50 \[\.497, \.503\]", say("big.parquet")[1])
+
+
 @pytest.mark.parametrize("level", ["0.5", "0.999"])
 def test_the_level_is_said_as_it_is(say: Any, level: str) -> None:
     two_arms()
@@ -264,8 +269,15 @@ def test_several_runs_have_to_be_asked_for(say: Any) -> None:
     assert code == 0
     assert "120 answers of 6 runs" in out
     write("one.parquet", [1, 0] * 10, run=3)
+    write("four.parquet", [1, 0, 0, 1] * 20, item=[f"q{j}" for j in range(20)] * 4, run=np.repeat(np.arange(4), 20))
+    few = say("four.parquet", "--about", "method")[1]
+    assert "4 runs of the method, its spread over items and runs needs at least 5" in few
+    assert "more replicates of the arm" in words_of(few)
     assert ".50 [" in say("one.parquet")[1].splitlines()[1]
-    assert "1 run of the method, its spread needs at least 2" in say("one.parquet", "--about", "method")[1]
+    assert (
+        "1 run of the method, its spread over items and runs needs at least 2"
+        in say("one.parquet", "--about", "method")[1]
+    )
 
 
 def test_missing_answers_may_count_as_failures(say: Any) -> None:

@@ -298,7 +298,7 @@ def test_one_run_says_nothing_of_a_method(purpose: Any) -> None:
     found = estimate(score_table(ARM, [1.0, 0.0] * 20), own(40), claim(purpose=purpose, about="method"))
     assert limits(found) == (None, None)
     assert ("no bounds" if purpose == "claim" else "no interval") in found.reason
-    assert "its spread needs at least 2" in found.reason
+    assert "its spread over items and runs needs at least 2" in found.reason
     assert "more replicates" in found.next_step
 
 
@@ -312,6 +312,26 @@ def test_runs_are_compared_with_the_run_of_the_same_number() -> None:
     one = pl.concat([run_tables(values), run_tables(control[:1], "control")])
     alone = estimate(one, own(60), ask(about="method", contrast=CONTROL))
     assert alone.value == pytest.approx((values - control[0]).mean())
+
+
+def test_runs_without_a_partner_are_left_out_with_a_warning() -> None:
+    generator = np.random.default_rng(9)
+    both = pl.concat([run_tables(drawn_runs(generator, 6)), run_tables(drawn_runs(generator, 4), "control")])
+    found = estimate(both, own(60), claim(about="method", contrast=CONTROL))
+    assert found.num_replicates == 4
+    assert "2 runs have no run of the same number in the other arm and are left out" in found.warnings
+    assert estimate(both, own(60), claim(about="method")).warnings == ()
+
+
+@pytest.mark.parametrize("purpose", ["describe", "claim"])
+@pytest.mark.parametrize("population", ["process", "bank"])
+def test_a_run_that_lacks_the_measure_is_refused_or_left_out(purpose: Any, population: Any) -> None:
+    values = drawn_runs(np.random.default_rng(10), 6)
+    other = score_table(Cell("arm", 6), [1.0] * 60, measure="other")
+    scores = pl.concat([run_tables(values), other])
+    found = estimate(scores, own(60), claim(purpose=purpose, about="method", population=population))
+    assert limits(found) == (None, None)
+    assert found.reason
 
 
 def sample_of(values: np.ndarray, *, weights: np.ndarray | None = None, num_epochs: int = 1) -> Sample:
@@ -516,6 +536,14 @@ def test_gold_labels_that_no_method_can_use(purpose: Any, changes: dict[str, Any
     assert limits(found) == (None, None)
     assert says in found.reason + found.next_step
     assert found.next_step
+
+
+def test_on_a_bank_clusters_of_judged_items_do_not_matter() -> None:
+    scores, _judge, _gold = labelled(ARM, 0.25, 4)
+    shared = item_table([f"c{j // 4}" for j in range(400)])
+    found, alone = (estimate(scores, items, claim(population="bank")) for items in (shared, own(400)))
+    assert limits(found) == limits(alone)
+    assert found.lower is not None
 
 
 def test_gold_labels_that_do_not_match_the_judges_answers_are_an_error() -> None:

@@ -279,7 +279,8 @@ def _name(table: pl.DataFrame, role: str, given: str | None, path: Path) -> str 
 
 
 def _no_column(table: pl.DataFrame, name: str, option: str, path: Path) -> DataError:
-    step = did_you_mean(name, table.columns, f"or name it with {option}")
+    near = did_you_mean(name, table.columns)
+    step = f"{near}  or name another with {option}" if near else f"name it with {option}"
     return DataError(f"{path}: no column '{name}'", seen=", ".join(table.columns), next_step=step)
 
 
