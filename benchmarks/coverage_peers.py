@@ -11,7 +11,7 @@ import numpy as np
 from trialist.measurement.interval import Interval
 from trialist.measurement.sample import Sample
 from trialist.measurement.stress import Case
-from trialist.measurement.stress_judged import JudgedCase, JudgedData
+from trialist.measurement.stress_judged import JudgedData
 
 LEVEL = 0.95
 
@@ -20,8 +20,16 @@ def _has(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def for_case(case: Case) -> list[str]:
-    """Names of the peers' estimators for a case of scores."""
+def for_case(kind: str, case: Any) -> list[str]:
+    """Names of the peers' estimators for a case of a set."""
+    if kind == "agreement":
+        return ["evalica, alpha"] if _has("evalica") else []
+    if kind == "judged":
+        return ["ppi_py, PPI++"] if _has("ppi_py") and case.group != "judged difference" else []
+    return _for_scores(case)
+
+
+def _for_scores(case: Case) -> list[str]:
     if case.bank is not None or case.group == "function of means" or "weights" in case.name:
         return []
     names: list[str] = []
@@ -31,12 +39,6 @@ def for_case(case: Case) -> list[str]:
     if _has("inspect_ai"):
         names += ["inspect_ai, ci", "inspect_ai, ci cluster"] if "C " in case.name else ["inspect_ai, ci"]
     return names
-
-
-def for_judged(case: JudgedCase) -> list[str]:
-    if case.group == "judged difference":
-        return []
-    return ["ppi_py, PPI++"] if _has("ppi_py") else []
 
 
 def estimator(name: str) -> Callable[[Any], Interval | None]:
@@ -92,6 +94,16 @@ def _ppi(data: JudgedData) -> Interval | None:
     return Interval(float(np.ravel(low)[0]), float(np.ravel(high)[0]))
 
 
+def _evalica(ratings: Any) -> Interval | None:
+    import evalica
+    import pandas as pd
+
+    found = evalica.alpha_bootstrap(
+        pd.DataFrame(ratings.T), distance="nominal", n_resamples=1000, confidence_level=LEVEL, random_state=0
+    )
+    return Interval(float(found.low), float(found.high))
+
+
 _ESTIMATORS: dict[str, Callable[[Any], Interval | None]] = {
     "statsmodels, t": _statsmodels_t,
     "statsmodels, cluster t": _statsmodels_cluster,
@@ -100,4 +112,5 @@ _ESTIMATORS: dict[str, Callable[[Any], Interval | None]] = {
     "inspect_ai, ci": _inspect(None),
     "inspect_ai, ci cluster": _inspect("cluster"),
     "ppi_py, PPI++": _ppi,
+    "evalica, alpha": _evalica,
 }

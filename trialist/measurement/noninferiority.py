@@ -61,7 +61,7 @@ def difference_bounds(
     return Bounds(lower, upper, _method(binary, side))
 
 
-def losing_share_bound(net: ArrayLike, sizes: ArrayLike | None = None, confidence: float = 0.95) -> float:
+def losing_share_bound(net: ArrayLike, confidence: float = 0.95, *, sizes: ArrayLike | None = None) -> float:
     """-U with U the exact upper bound on the share of items in clusters with d < 0: a lower bound on E[d]."""
     d = np.asarray(net, dtype=np.float64)
     if not (len(d) and np.isfinite(d).all() and (np.abs(d) <= 1 + 1e-9).all()):
@@ -75,7 +75,7 @@ def _lower(net: NDArray[np.float64], sizes: NDArray[np.float64], confidence: flo
         return betting.lower_mean(net, sizes, low=-1.0, high=1.0, confidence=confidence)
     half = 1 - (1 - confidence) / 2
     gambled = betting.lower_mean(net, sizes, low=-1.0, high=1.0, confidence=half)
-    return max(losing_share_bound(net, sizes, half), gambled)
+    return max(losing_share_bound(net, half, sizes=sizes), gambled)
 
 
 def _method(counts: bool, side: Side | None) -> str:

@@ -17,11 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scipy.stats import hypergeom
-
 from trialist.errors import MeasurementUndefined
-from trialist.measurement import betting, proportions
-from trialist.measurement.interval import check_count, check_share
+from trialist.measurement import betting, fixed_bank, proportions
+from trialist.measurement.interval import check_share
 from trialist.measurement.judged import reliance
 from trialist.measurement.judged.items import JudgedItems, Population
 
@@ -105,20 +103,9 @@ def hypergeometric_lower(k: int, n: int, num_bank: int, confidence: float = 0.95
 
 @lru_cache(maxsize=4096)
 def _most_events(k: int, n: int, num_bank: int, confidence: float) -> int:
-    """Largest number of events in the bank that leaves so few as k of n a chance above 1 - confidence."""
-    check_count(k, n)
-    alpha = 1 - check_share("confidence", confidence)
-    if n > num_bank:
-        raise MeasurementUndefined("a sample can't be larger than its bank", seen=f"n = {n}, N = {num_bank}")
-    low, high = k, num_bank - (n - k)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if float(hypergeom.cdf(k, num_bank, middle, n)) > alpha:
-            low = middle
-        else:
-            high = middle - 1
-    # An item that nobody labelled stays unknown: one more than was seen is never excluded, so no width is zero.
-    return max(low, min(k + 1, num_bank - (n - k)))
+    """``fixed_bank.upper_total``, but an item that nobody labelled stays unknown: one more than was seen is never
+    excluded, so no width is zero."""
+    return max(fixed_bank.upper_total(k, n, num_bank, confidence), min(k + 1, num_bank - (n - k)))
 
 
 def check_not_census(items: JudgedItems, population: Population) -> None:

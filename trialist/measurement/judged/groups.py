@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import fisher_exact
 
 from trialist.errors import MeasurementUndefined
+from trialist.measurement.adjust import holm
+from trialist.measurement.fisher import fisher_exact
 from trialist.measurement.interval import Interval
 from trialist.measurement.judged.items import judged_items
 from trialist.measurement.proportions import clopper_pearson
@@ -83,18 +84,14 @@ def _count(inside: NDArray[np.bool_], chosen: NDArray[np.bool_], wrong: NDArray[
 def _fisher(table: Table) -> float | None:
     if table[0] + table[1] == 0 or table[2] + table[3] == 0:
         return None
-    return float(fisher_exact(np.array(table).reshape(2, 2)).pvalue)
+    return fisher_exact(np.array(table).reshape(2, 2))
 
 
 def _holm(raw: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down: the i-th smallest of m is multiplied by m - i + 1, never below the one before it."""
-    adjusted: list[float | None] = [None] * len(raw)
-    made = sorted((p, i) for i, p in enumerate(raw) if p is not None)
-    highest = 0.0
-    for rank, (p, i) in enumerate(made):
-        highest = max(highest, min(1.0, p * (len(made) - rank)))
-        adjusted[i] = highest
-    return adjusted
+    """Holm's p-values of those that were tested."""
+    made = [p for p in raw if p is not None]
+    adjusted = iter(holm(made).tolist()) if made else iter(())
+    return [None if p is None else next(adjusted) for p in raw]
 
 
 def _rate(table: Table, p: float | None, adjusted: float | None, level: float) -> ErrorRate:

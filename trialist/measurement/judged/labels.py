@@ -19,6 +19,7 @@ from trialist.measurement.interval import check_share, normal_quantile
 from trialist.measurement.judged.items import Floats, JudgedItems, Population
 from trialist.measurement.judged.ppi import ppi_mean
 from trialist.measurement.proportions import num_runs_needed, upper_bound
+from trialist.measurement.rare.strata import strata, upper_union
 
 MAX_FAILURES = 2_000
 
@@ -167,7 +168,8 @@ def neyman_allocation(
     uniform = rate * (1 - rate) / num_gold
     stratified = float((weights**2 * spread**2 / given).sum())
     alone = upper_bound(min(num_gold, round(rate * num_gold)), num_gold)
-    combined = _combined_upper(weights, np.minimum(np.round(rates * given), given), given)
+    expected = np.minimum(np.round(rates * given), given)
+    combined = upper_union(strata(expected, given, weights))
     inclusion = tuple(float(x) for x in given / size)
     return Allocation(tuple(int(x) for x in given), inclusion, uniform / stratified, alone, combined)
 
@@ -213,9 +215,3 @@ def _spread_labels(share: Floats, size: Floats, num_gold: int) -> NDArray[np.int
         due = np.where(given < size, share / given, -1.0)
         given[int(due.argmax())] += 1
     return given
-
-
-def _combined_upper(weights: Floats, k: Floats, n: NDArray[np.int64], confidence: float = 0.95) -> float:
-    """sum_h W_h U_h at error alpha/H each (Bonferroni): a plan's own simple bound."""
-    side = 1 - (1 - confidence) / len(n)
-    return float(sum(w * upper_bound(float(a), float(b), side) for w, a, b in zip(weights, k, n, strict=True)))
