@@ -178,7 +178,7 @@ def test_an_error_and_no_number(situation: str, bad: str, purpose: str) -> None:
 values = st.lists(st.sampled_from([0.0, 0.25, 1.0, None]), min_size=1, max_size=30)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     values, st.sampled_from(["graded", "graded without bounds", "paired graded"]), st.sampled_from(list(ASKED)),
     st.sampled_from(["describe", "claim"]), st.integers(1, 6), st.integers(0, 10**6),

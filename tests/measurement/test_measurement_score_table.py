@@ -96,7 +96,7 @@ tables = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(tables, st.integers(0, 1000))
 def test_columns_equal_a_plain_group_by_in_any_order(scores: pl.DataFrame, seed: int) -> None:
     index = index_items(item_table(["c"] * 12))
