@@ -190,6 +190,16 @@ def test_a_claim_on_a_comparison_is_about_the_difference(say: Any) -> None:
     assert "claims, each" not in out
 
 
+def test_clusters_of_unequal_size_may_be_declared_alike(say: Any) -> None:
+    sizes = [40, *[2] * 30]
+    write("arm.parquet", np.arange(100) % 5 == 0, cluster=np.repeat(np.arange(31), sizes))
+    uppers = []
+    for option in ("may matter", "unrelated"):
+        out = say("arm.parquet", "--claim", "below .9", "--sizes", option, "--json")[1]
+        uppers.append(json.loads(out)["rows"][0]["claims"][0]["bounds"]["upper"])
+    assert uppers[1] < uppers[0]
+
+
 def test_a_refused_claim_says_the_next_step(say: Any) -> None:
     write("judged.parquet", [0, 1] * 30, scorer_kind="judge")
     code, out, _err = say("judged.parquet", "--claim", "below .9")
@@ -358,6 +368,7 @@ def test_hostile_text_can_only_be_read(say: Any) -> None:
         (["base.parquet", "--population", "banks"], ["unknown population 'banks'", "process", "did you mean 'bank'?"]),
         (["base.parquet", "--about", "arm"], ["unknown about 'arm'", "artefact, method"]),
         (["base.parquet", "--missing", "ignored"], ["unknown missing 'ignored'", "as high, as low, dropped, worst"]),
+        (["base.parquet", "--sizes", "equal"], ["unknown sizes 'equal'", "may matter, unrelated"]),
         (["base.parquet", "--bank-size", "many"], ["--bank-size", "valid integer"]),
         (["plain.parquet", "--by-stratum"], ["no item has a stratum", "--stratum"]),
         (["weights.parquet"], ["a weight is not valid", "seen     -1", "allowed  0, or between"]),

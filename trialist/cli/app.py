@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -205,6 +205,7 @@ def estimate(
     bank_size: Annotated[int | None, typer.Option(help="Items in the bank that these were drawn from.")] = None,
     about: Annotated[str, typer.Option(help="artefact, or method: all replicates of the arm.")] = "artefact",
     missing: Annotated[str, typer.Option(help='worst, "as low", "as high" or dropped.')] = "worst",
+    sizes: Annotated[str, typer.Option(help='Of clusters: "may matter", or unrelated to the scores.')] = "may matter",
     as_json: Json = False,
 ) -> int:
     """Value, interval and comparison of a table of scores. With --claim exit code 0 PASS, 3 UNDECIDED, 4 FAIL."""
@@ -217,10 +218,10 @@ def estimate(
         item=item, value=value, arm=arm, cluster=cluster, epoch=epoch, replicate=replicate, weight=weight,
         stratum=stratum, scorer_kind=scorer_kind, measures=tuple(measure or ()),
     )  # fmt: skip
-    population_, about_, missing_ = command.checked(population, about, missing)
     question = command.Question(
         columns, compare, by_stratum, level, None if claim is None else threshold_of(claim, confidence), margin, bounds,
-        population=population_, about=about_, bank_size=bank_size, missing=missing_,
+        population=cast(Any, population), about=cast(Any, about), bank_size=bank_size, missing=cast(Any, missing),
+        sizes=cast(Any, sizes),
     )  # fmt: skip
     found = command.answer(files, question)
     code = command.exit_code(found)

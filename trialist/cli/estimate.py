@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from trialist.errors import DataError, MeasurementUndefined, NameUnknown
 from trialist.logs.table import Columns, Read, read_tables
 from trialist.measurement.choose import Population
 from trialist.measurement.claims import Threshold, judge, words
-from trialist.measurement.estimand import About, Estimand, MissingPolicy, estimate
+from trialist.measurement.estimand import About, Estimand, MissingPolicy, Sizes, estimate
 from trialist.measurement.metrics import Metric, first
 from trialist.measurement.reading import index_items
 from trialist.measurement.score_table import ItemIndex, ScoreTable
@@ -39,6 +39,7 @@ class Question:
     about: About = "artefact"
     bank_size: int | None = None
     missing: MissingPolicy = "worst"
+    sizes: Sizes = "may matter"
 
 
 @dataclass(frozen=True)
@@ -80,18 +81,18 @@ class Answers:
     notes: tuple[str, ...]
 
 
-def checked(population: str, about: str, missing: str = "worst") -> tuple[Population, About, MissingPolicy]:
-    """The three words if they are known. Raises NameUnknown."""
-    words = {"population": (population, Population), "about": (about, About), "missing": (missing, MissingPolicy)}
-    for kind, (word, known) in words.items():
-        if word not in get_args(known):
-            raise NameUnknown(kind, word, get_args(known))
-    return cast(Population, population), cast(About, about), cast(MissingPolicy, missing)
+def checked(asked: Question) -> Question:
+    """The question if its words are known. Raises NameUnknown."""
+    known = {"population": Population, "about": About, "missing": MissingPolicy, "sizes": Sizes}
+    for kind, words_known in known.items():
+        if getattr(asked, kind) not in get_args(words_known):
+            raise NameUnknown(kind, getattr(asked, kind), get_args(words_known))
+    return asked
 
 
 def answer(paths: Sequence[Path], question: Question) -> Answers:
     """Read the files and estimate every measure in every arm, the comparison if one is asked for, and the claim."""
-    _check(question)
+    _check(checked(question))
     table = read_tables(paths, question.columns)
     for arm in question.compare or ():
         if arm not in table.arms:
@@ -150,7 +151,7 @@ def _row(scores: ScoreTable, cells: Mapping[str, Cell], metric: Metric, stratum:
     index, arms = scores.index, list(cells)
     base = Estimand(
         "the table", metric, cells[arms[0]], stratum=stratum, level=asked.level, population=asked.population,
-        bank_size=asked.bank_size, about=asked.about, missing=asked.missing,
+        bank_size=asked.bank_size, about=asked.about, missing=asked.missing, sizes=asked.sizes,
     )  # fmt: skip
     each = {arm: replace(base, cell=cells[arm]) for arm in arms}
     row = Row(metric.name, stratum or "", tuple(estimate(scores, index, one) for one in each.values()))
