@@ -197,7 +197,7 @@ def _uncertainty(
     if refusal is not None:
         return refused(refusal, "no bounds: ")
     if estimand.stopping == "sequential":
-        return claim_bounds_anytime(sample, index, estimand.confidence, estimand.side)
+        return claim_bounds_anytime(sample, index, estimand.confidence)
     if estimand.about == "method":
         return replicated.claim_runs(samples, sample, estimand.confidence, bank)
     return claim_bounds(sample, estimand.confidence, estimand.side, bank)
