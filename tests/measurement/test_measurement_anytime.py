@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from measurement_helpers import beta_clusters, item_table, score_table
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement import anytime, betting, proportions
+from trialist.measurement import anytime, proportions
 from trialist.measurement.estimand import Estimand, estimate
 from trialist.measurement.metrics import Means, Metric, mean_of
 from trialist.measurement.proportions import clopper_pearson
@@ -131,8 +131,8 @@ def pairs(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float
     return generator.choice([-1.0, 0.0, 1.0], 120, p=[0.1, 0.85, 0.05]), np.ones(120), -0.05
 
 
-def betting_fixed(low: float) -> Callable[[np.ndarray, np.ndarray], float]:
-    return lambda means, sizes: betting.upper_mean(means, sizes, low=low, confidence=0.8)
+def rate_anytime(means: np.ndarray, _: np.ndarray) -> float:
+    return running_upper_bound(means, confidence=0.8)
 
 
 def betting_anytime(low: float) -> Callable[[np.ndarray, np.ndarray], float]:
@@ -146,7 +146,7 @@ def betting_anytime(low: float) -> Callable[[np.ndarray, np.ndarray], float]:
 @pytest.mark.parametrize(
     ("draw", "bound"),
     [
-        (rates, lambda means, _: running_upper_bound(means, confidence=0.8)),
+        (rates, rate_anytime),
         (rates, betting_anytime(0)),
         (clusters, betting_anytime(0)),
         (pairs, betting_anytime(-1)),

@@ -113,7 +113,7 @@ def _answer_all(
                 _answer_cell(model, list(rows), registration, folder, how)
             if looks is None:
                 subjects.release(*subject)
-        if looks is not None and looks.is_last(chunks):
+        if looks is not None and looks.is_last(chunks, watch):
             break
     for subject in dict.fromkeys(map(_subject, plan.chunks)):
         subjects.release(*subject)
@@ -145,8 +145,12 @@ class _Looks:
         self._answers: list[pl.DataFrame] = []
         self._scores: list[pl.DataFrame] = []
 
-    def is_last(self, chunks: Sequence[Chunk]) -> bool:
+    def is_last(self, chunks: Sequence[Chunk], watch: Watch) -> bool:
         """Nothing more is to be asked after these, the next round's."""
+        with watch.task("all arms", f"look {len(self._answers) + 1} of {self._rounds.num}"):
+            return self._settled_by(chunks)
+
+    def _settled_by(self, chunks: Sequence[Chunk]) -> bool:
         plan, claims = self._registration.plan, self._registration.claims
         answers = pl.concat([self._folder.read_table(f"answers/{part_name(chunk.number)}") for chunk in chunks])
         self._answers.append(answers)
