@@ -55,8 +55,8 @@ def test_more_confidence_widens(rows: list[tuple[float, int]]) -> None:
 def test_capital_rises_with_the_mean_bet_against_and_stays_positive(
     rows: list[tuple[float, int]], first: float, second: float
 ) -> None:
-    sample = betting._sample(*split(rows), 0.0, 1.0)
-    bets = betting._bets(sample, math.log(20))
+    sample = betting.permuted(*split(rows), 0.0, 1.0)
+    bets = betting.plug_in_bets(sample, math.log(20))
     low, high = sorted((first, second))
     assert betting.log_capital(low, bets, sample) <= betting.log_capital(high, bets, sample) + 1e-9
     factors = 1 + np.minimum(bets, betting.CAP / (1 - high)) * sample.weights * (high - sample.values)
@@ -76,10 +76,10 @@ def test_expected_capital_is_at_most_one_at_the_true_mean() -> None:
         for index in np.ndindex(*(len(draws),) * 4):
             y, n, p = (np.array([draws[i][j] for i in index]) for j in range(3))
             # The largest cluster is a constant of the design and not of the sample.
-            sample = betting._sample(np.append(y, 0.0), np.append(n, n_max), 0.0, 1.0)
+            sample = betting.permuted(np.append(y, 0.0), np.append(n, n_max), 0.0, 1.0)
             keep = np.array([row[row < 4] for row in np.random.PCG64(0).random_raw(160).reshape(32, 5).argsort(axis=1)])
             sample = betting.Permuted(y[keep], (n / n_max)[keep], sample.mean)
-            bets = betting._bets(sample, math.log(20))
+            bets = betting.plug_in_bets(sample, math.log(20))
             total += float(p.prod()) * math.exp(betting.log_capital(truth, bets, sample))
         assert total <= 1 + 1e-12
         assert total > 0.9
@@ -88,11 +88,11 @@ def test_expected_capital_is_at_most_one_at_the_true_mean() -> None:
 def test_bets_look_only_backwards() -> None:
     generator = np.random.default_rng(0)
     y = generator.random(10)
-    sample = betting._sample(y, np.ones(10), 0.0, 1.0)
+    sample = betting.permuted(y, np.ones(10), 0.0, 1.0)
     changed = sample.values.copy()
     changed[:, 6:] = generator.random((betting.NUM_PERMUTATIONS, 4))
     other = betting.Permuted(changed, sample.weights, sample.mean)
-    same, moved = (betting._bets(s, 3.0) for s in (sample, other))
+    same, moved = (betting.plug_in_bets(s, 3.0) for s in (sample, other))
     assert (same[:, :7] == moved[:, :7]).all()
     assert not (same[:, 7:] == moved[:, 7:]).all()
 
@@ -125,7 +125,7 @@ def test_same_bytes_every_time_and_fixed_values() -> None:
     """The permutations come from raw PCG64 output: these numbers must not change between machines and versions."""
     y = np.arange(20) % 4 / 4
     assert upper_mean(y) == upper_mean(y)
-    assert betting._sample(y, None, 0.0, 1.0).values[0, :6].tolist() == FIRST_PERMUTATION
+    assert betting.permuted(y, None, 0.0, 1.0).values[0, :6].tolist() == FIRST_PERMUTATION
 
 
 FIRST_PERMUTATION = [0.75, 0.75, 0.25, 0.5, 0.75, 0.25]

@@ -12,7 +12,7 @@ PURPOSES: tuple[Purpose, ...] = ("describe", "claim")
     [
         (Design("binary", True, 40), "wilson", "clopper-pearson"),
         (Design("binary", True, 1), "wilson", "clopper-pearson"),
-        (Design("binary", False, 40), "wilson-effective", "betting"),
+        (Design("binary", False, 40), "wilson-effective", "rare-clusters"),
         (Design("graded", True, 40), "t", "betting"),
         (Design("graded", False, 40), "cr2", "betting"),
         (Design("graded", True, 40, skewness=1.5), "bootstrap-t", "betting"),

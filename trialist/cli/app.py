@@ -241,6 +241,38 @@ def score(
     return score_lines(file, Options(model, out, dtype, restart, as_json, quiet))
 
 
+@app.command()
+def power(
+    claim: Annotated[str | None, typer.Option(help="What is to be shown: 'below .01', 'above -.03'.")] = None,
+    true: Annotated[float | None, typer.Option(help="Of a claim: the true rate, mean or difference.")] = None,
+    difference: Annotated[float | None, typer.Option(help="Of a comparison: the true difference.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="A comparison whose difference is asked for.")] = False,
+    items: Annotated[int | None, typer.Option("--items", "--n", help="Number of items.")] = None,
+    clusters: Annotated[int | None, typer.Option(help="Number of clusters.")] = None,
+    cluster_size: Annotated[int | None, typer.Option(help="Items a cluster.")] = None,
+    icc: Annotated[float, typer.Option(help="Intraclass correlation within clusters.")] = 0.0,
+    discordant: Annotated[float | None, typer.Option(help="Share of items on which two conditions differ.")] = None,
+    sd: Annotated[float | None, typer.Option(help="Of a graded score, for pairs of the difference.")] = None,
+    low: Annotated[float | None, typer.Option(help="Lowest graded value; below 0 for differences.")] = None,
+    high: Annotated[float | None, typer.Option(help="Highest graded value.")] = None,
+    epochs: Annotated[int, typer.Option(help="Answers averaged for each item.")] = 1,
+    epoch_share: Annotated[float, typer.Option(help="Share of an answer's variance between epochs.")] = 0.0,
+    confidence: Annotated[float, typer.Option(help="Of a claim's bound, or the level of an interval.")] = 0.95,
+    power: Annotated[float, typer.Option(help="The power wanted.")] = 0.8,
+    sequential: Annotated[bool, typer.Option("--sequential", help="Stop when decided; --items is the most.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the simulation, where one is needed.")] = 0,
+    repetitions: Annotated[int, typer.Option(help="Of the simulation.")] = 400,
+    plot: Annotated[Path | None, typer.Option(help="Write the curve to FILE.html or FILE.svg.")] = None,
+    as_json: Json = False,
+) -> int:
+    """What a design could see, or how many items it needs."""
+    given = dict(locals())  # before any other name exists here
+    from trialist.cli.power import Options
+    from trialist.cli.power import power as show_power
+
+    return show_power(Options(**given))
+
+
 @app.command("list")
 def list_names(
     kind: Annotated[str, typer.Argument(help="evaluations, interventions, threats or models.")],

@@ -51,10 +51,10 @@ def upper_mean(
     are numbers of items or total weights, 1 each if None. Never below the sample's mean, never above ``high``.
     Raises MeasurementUndefined for no clusters, values outside [low, high], sizes that aren't positive.
     """
-    sample = _sample(means, sizes, low, high)
+    sample = permuted(means, sizes, low, high)
     alpha = 1 - check_share("confidence", confidence)
     target = math.log(1 / alpha)
-    bets = _bets(sample, target)
+    bets = plug_in_bets(sample, target)
     below, above = sample.mean, 1 - TOLERANCE
     if sample.mean >= above or log_capital(above, bets, sample) < target:
         return high
@@ -108,7 +108,7 @@ def log_capital(m: float, bets: Floats, sample: Permuted) -> float:
     return top + math.log(float(np.exp(logs - top).mean()))
 
 
-def _bets(sample: Permuted, target: float) -> Floats:
+def plug_in_bets(sample: Permuted, target: float) -> Floats:
     """lambda_t from what was seen before t. The prior spread is that of a fair coin, scaled by the weights so far."""
     x, w = sample.values, sample.weights
     rows, n = x.shape
@@ -121,7 +121,8 @@ def _bets(sample: Permuted, target: float) -> Floats:
     return np.sqrt(2 * target / (n * variance))
 
 
-def _sample(means: ArrayLike, sizes: ArrayLike | None, low: float, high: float) -> Permuted:
+def permuted(means: ArrayLike, sizes: ArrayLike | None, low: float, high: float) -> Permuted:
+    """Clusters scaled to [0, 1], in each of the fixed orders. Raises MeasurementUndefined as ``upper_mean`` does."""
     y = np.asarray(means, dtype=np.float64)
     n = np.ones_like(y) if sizes is None else np.asarray(sizes, dtype=np.float64)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):

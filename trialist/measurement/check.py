@@ -43,9 +43,10 @@ class Case(Protocol[T_co]):
 
 @dataclass(frozen=True)
 class Coverage:
-    """``covered`` of ``repetitions`` intervals held the truth; a one-sided bound has the width of its distance from it; ``low`` and ``high`` bound the true coverage at level
-    ``CERTAINTY``; ``refused`` repetitions gave no interval and count in neither number; ``zero_width`` intervals were
-    given with no width at all."""
+    """``covered`` of ``repetitions`` intervals held the truth; a one-sided bound's width is its distance from it.
+
+    ``low`` and ``high`` bound the true coverage at level ``CERTAINTY``; ``refused`` repetitions gave no interval and
+    count in neither number; ``zero_width`` intervals were given with no width at all."""
 
     covered: int
     repetitions: int
@@ -66,8 +67,9 @@ class Coverage:
 
 @dataclass(frozen=True)
 class CellResult:
-    """One case. ``relative_width``: mean width over 2 x 1.96 standard deviations of ``point``'s estimates, of a one-sided
-    bound mean distance from the truth over 1.645 of them, None without a ``point``; ``coverage`` is None where the estimator refused every time."""
+    """One case. ``relative_width``: mean width over 2 x 1.96 standard deviations of ``point``'s estimates, of a
+    one-sided bound mean distance from the truth over 1.645 of them; None without a ``point``. ``coverage`` is None
+    where the estimator refused every time."""
 
     case: str
     truth: float
@@ -108,19 +110,20 @@ def check(
     repetitions: int = 2000,
     seed: int = 0,
     point: Callable[[T], float | None] | None = None,
+    widest: float = WIDEST,
 ) -> Report:
     """Run ``estimator`` over every case, each with its own seed, and hold it to ``nominal`` coverage.
 
     A cell fails where its coverage is below nominal beyond a binomial test at .01 / number of cells, where more than
     ``MOST_REFUSED`` of the draws are refused, where any interval has no width, or where ``point`` is given and the mean
-    width is above ``WIDEST``. A one-sided bound is an interval whose other end is infinite. An estimator
+    relative width is above ``widest``. A one-sided bound is an interval whose other end is infinite. An estimator
     refuses by returning None or by raising MeasurementUndefined.
     """
     cells = [
         _cell(estimator, case, repetitions, np.random.default_rng([seed, number]), point)
         for number, case in enumerate(cases)
     ]
-    failures = [f"{cell.case}: {why}" for cell in cells for why in _failures(cell, nominal, len(cells))]
+    failures = [f"{cell.case}: {why}" for cell in cells for why in failures_of(cell, nominal, len(cells), widest)]
     return Report(nominal, tuple(cells), tuple(failures))
 
 
@@ -223,7 +226,8 @@ def _width(interval: Interval, truth: float) -> float:
     return truth - interval.low if math.isinf(interval.high) else interval.width
 
 
-def _failures(cell: CellResult, nominal: float, num_cells: int) -> list[str]:
+def failures_of(cell: CellResult, nominal: float, num_cells: int, widest: float = WIDEST) -> list[str]:
+    """What is wrong with one of ``num_cells`` cells, as ``check`` judges it."""
     if cell.coverage is None:
         return ["no interval at all"]
     found = cell.coverage
@@ -232,5 +236,5 @@ def _failures(cell: CellResult, nominal: float, num_cells: int) -> list[str]:
         *([f"covers {found.share:.4f}, below {nominal:g}"] if limit < nominal else []),
         *([f"refuses {cell.refused:.0%}"] if cell.refused > MOST_REFUSED else []),
         *([f"{found.zero_width} intervals of no width"] if found.zero_width else []),
-        *([f"{cell.relative_width:.1f} times as wide as need be"] if (cell.relative_width or 0) > WIDEST else []),
+        *([f"{cell.relative_width:.1f} times as wide as need be"] if (cell.relative_width or 0) > widest else []),
     ]

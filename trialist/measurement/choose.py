@@ -27,6 +27,7 @@ MethodName = Literal[
     "within",
     "clopper-pearson",
     "betting",
+    "rare-clusters",
     "noninferiority",
     "hypergeometric-bounds",
     "bank-betting",
@@ -116,6 +117,12 @@ METHODS: Mapping[MethodName, Method] = {
         "Waudby-Smith & Ramdas 2024",
         "bounded values, in clusters of any kind",
     ),
+    "rare-clusters": Method(
+        "one-sided bounds: exact on the clusters with any event, or betting over clusters, the better of the two at "
+        "half the error each",
+        "Clopper & Pearson 1934; Hoeffding 1956; Waudby-Smith & Ramdas 2024",
+        "binary items that share clusters or have unequal weights",
+    ),
     "noninferiority": Method(
         "bounds for a paired difference",
         "Clopper & Pearson 1934; Waudby-Smith & Ramdas 2024",
@@ -151,7 +158,7 @@ class Defaults:
 
 
 DEFAULTS: Mapping[Situation, Defaults] = {
-    "binary": Defaults("wilson", "wilson-effective", "clopper-pearson", "betting"),
+    "binary": Defaults("wilson", "wilson-effective", "clopper-pearson", "rare-clusters"),
     "graded": Defaults("t", "cr2", "betting", "betting"),
     "paired binary": Defaults("tango", "tango-effective", "noninferiority", "noninferiority"),
     "paired graded": Defaults("t", "cr2", "noninferiority", "noninferiority"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from trialist.measurement import (
     bank_mean,
     betting,
+    cluster_bound,
     clustered,
     fixed_bank,
     independent_trials,
@@ -49,6 +50,14 @@ def _betting(lowest: Sample, highest: Sample, confidence: float, _: Side | None,
     return lower, betting.upper_mean(above.means, above.sizes, low=low, high=high, confidence=confidence), ""
 
 
+def _rare_clusters(lowest: Sample, highest: Sample, confidence: float, side: Side | None, bank: Bank | None) -> Bounds:
+    half = (1 + confidence) / 2
+    below, above = _clusters(lowest), _clusters(highest)
+    lower, upper, _ = _betting(lowest, highest, half, side, bank)
+    counted = cluster_bound.lower_mean(below.means, below.sizes, confidence=half)
+    return max(lower, counted), min(upper, cluster_bound.upper_mean(above.means, above.sizes, confidence=half)), ""
+
+
 def _difference(lowest: Sample, highest: Sample, confidence: float, side: Side | None, bank: Bank | None) -> Bounds:
     below, above, high = _clusters(lowest), _clusters(highest), lowest.metric.high
     bounds = noninferiority.difference_bounds(
@@ -89,6 +98,7 @@ def _clusters(sample: Sample) -> clustered.Clusters:
 _CLAIM: dict[MethodName, Callable[[Sample, Sample, float, Side | None, Bank | None], Bounds]] = {
     "clopper-pearson": _exact,
     "betting": _betting,
+    "rare-clusters": _rare_clusters,
     "noninferiority": _difference,
     "hypergeometric-bounds": _bank_share,
     "bank-betting": _bank_betting,

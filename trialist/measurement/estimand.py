@@ -25,6 +25,7 @@ from trialist.measurement.uncertainty import Uncertainty, point, refused, worst_
 from trialist.records import Cell, Counts, Estimate, Side
 
 About = Literal["artefact", "method"]
+Sizes = Literal["may matter", "unrelated"]
 MissingPolicy = Literal["worst", "as low", "as high", "dropped"]
 
 
@@ -39,6 +40,9 @@ class Estimand:
       by its share of the traffic, in the scores' weights.
     - ``unit``: what is independent of each other: ``cluster``, ``item``, a column or a key of the items' metadata.
       Epochs are averaged within their item and never count as rows.
+    - ``sizes``: whether large clusters may have other rates than small ones. ``may matter`` is safe and, for claims on
+      clusters of very unequal size, wide; ``unrelated`` declares that size says nothing, and every cluster then counts
+      alike in a claim's bounds.
     - ``crossed``: a second facet that cuts across the units, such as the template, over which the claim generalises.
     - ``about``: ``artefact``, the training run and attack run that ``cell`` names; ``method``, all runs of its arm in
       the table, as draws of what the method makes.
@@ -64,6 +68,7 @@ class Estimand:
     population: Population = "process"
     about: About = "artefact"
     unit: str = "cluster"
+    sizes: Sizes = "may matter"
     crossed: str | None = None
     missing: MissingPolicy = "worst"
     bank_size: int | None = None
@@ -200,6 +205,7 @@ def _uncertainty(
         return claim_bounds_anytime(sample, index, estimand.confidence)
     if estimand.about == "method":
         return replicated.claim_runs(samples, sample, estimand.confidence, bank)
+    sample = sample.of_equal_clusters() if estimand.sizes == "unrelated" else sample
     return claim_bounds(sample, estimand.confidence, estimand.side, bank)
 
 

@@ -144,8 +144,8 @@ def lower_of_best(
     target = -math.log(1 - check_share("confidence", confidence))
     planned = target + math.log(len(groups))
     # The mirror image: an upper bound on the mean of 1 - Y, as in ``betting.lower_mean``.
-    samples = [betting._sample(-g.means, g.sizes, -high, -low) for g in groups]  # pyright: ignore[reportPrivateUsage]
-    bets = [betting._bets(sample, planned) for sample in samples]  # pyright: ignore[reportPrivateUsage]
+    samples = [betting.permuted(-g.means, g.sizes, -high, -low) for g in groups]
+    bets = [betting.plug_in_bets(sample, planned) for sample in samples]
 
     def log_capital(m: float) -> float:
         logs = [betting.log_capital(1 - m, bet, sample) for bet, sample in zip(bets, samples, strict=True)]

@@ -59,6 +59,11 @@ class Sample:
     def equal_weights(self) -> bool:
         return bool(self.weights.size == 0 or np.ptp(self.weights) == 0)
 
+    def of_equal_clusters(self) -> Sample:
+        """The same items, weighted so that every cluster has a total weight of 1."""
+        totals = np.bincount(self.cluster, weights=self.weights[:, 0])
+        return replace(self, weights=self.weights / totals[self.cluster][:, None])
+
     def only(self, rows: NDArray[np.bool_]) -> Sample:
         """The sample of these items alone."""
         second, within = (None if x is None else x[rows] for x in (self.second, self.within))

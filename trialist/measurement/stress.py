@@ -1,5 +1,5 @@
-"""Designs on which intervals go wrong, each with a known truth: rare, skewed, alike, clustered, few clusters, sizes that
-depend on rates, two cells, ratios, finite banks, rows sorted by outcome.
+"""Designs on which intervals go wrong, each with a known truth: rare, skewed, alike, clustered, few clusters, sizes
+that depend on rates, two cells, ratios, finite banks, rows sorted by outcome.
 
 A case draws a ``Sample``, the input of every estimator here; an adapter for another package reads ``units()`` and
 ``cluster`` from it. ``trialist.measurement.check`` runs estimators over the cases.
@@ -62,20 +62,18 @@ def sample_of(
 
 def cases() -> tuple[Case, ...]:
     """The stress set."""
-    return tuple([*_rates(), *_graded(), *_clustered(), *_paired(), *_ratios(), *_banks()])
+    return (*_rates(), *_graded(), *_clustered(), *_paired(), *_ratios(), *_banks())
 
 
 def _rates() -> Iterator[Case]:
     for n, p in [(10, 0.05), (50, 0.02), (100, 0.01), (100, 0.3), (300, 0.002), (1000, 0.01)]:
-        yield Case(f"n {n}, rate {p:g}", "rate", p, lambda g, n=n, p=p: sample_of(g.random(n) < p))
+        yield Case(f"n {n}, rate {p:g}", "rate", p, lambda g, n=n, p=p: sample_of((g.random(n) < p).astype(np.float64)))
 
 
 def _graded() -> Iterator[Case]:
     yield Case("n 30, uniform", "score", 0.5, lambda g: sample_of(g.random(30), binary=False))
     for n in (30, 100, 1000):
-        yield Case(
-            f"n {n}, beta(.1, 1.9)", "score", 0.05, lambda g, n=n: sample_of(g.beta(0.1, 1.9, n), binary=False)
-        )
+        yield Case(f"n {n}, beta(.1, 1.9)", "score", 0.05, lambda g, n=n: sample_of(g.beta(0.1, 1.9, n), binary=False))
         yield Case(f"n {n}, .97 zeros", "score", 0.015, lambda g, n=n: sample_of(_mostly_zero(g, n), binary=False))
 
 
@@ -87,7 +85,9 @@ def _clustered() -> Iterator[Case]:
     for num, p in [(3, 0.5), (5, 0.5), (10, 0.1), (20, 0.5), (20, 0.98), (60, 0.02), (60, 0.9)]:
         name = f"C {num}, rate {p:g}"
         yield Case(name, "clustered rate", p, lambda g, c=num, p=p: sample_of(*beta_binomial(g, c, p)))
-    yield Case("C 30, sorted by outcome", "clustered rate", 0.1, lambda g: sample_of(*_sorted(*beta_binomial(g, 30, 0.1))))
+    yield Case(
+        "C 30, sorted by outcome", "clustered rate", 0.1, lambda g: sample_of(*_sorted(*beta_binomial(g, 30, 0.1)))
+    )
     yield Case("C 40, size follows rate", "clustered rate", 0.37, lambda g: sample_of(*_informative(g, 40)))
     for num in (5, 10, 30):
         yield Case(f"C {num}, graded", "clustered score", 0.4, lambda g, c=num: _graded_clusters(g, c))

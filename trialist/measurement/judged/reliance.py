@@ -40,11 +40,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.betting import CAP, NUM_HALVINGS, NUM_PERMUTATIONS
+from trialist.measurement.betting import CAP, NUM_PERMUTATIONS
 from trialist.measurement.interval import check_share
 from trialist.measurement.judged.items import Floats, JudgedItems, Population
 
 PRIOR_RELIANCE = 0.5
+NUM_HALVINGS = 24
+"""The bound is the upper end of the last bracket: at most 1e-7 of the range above the root, and never below it."""
 
 
 @dataclass(frozen=True)

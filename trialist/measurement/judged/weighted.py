@@ -27,10 +27,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.betting import CAP, NUM_HALVINGS
+from trialist.measurement.betting import CAP
 from trialist.measurement.interval import check_share
 from trialist.measurement.judged.gold import Bounds
 from trialist.measurement.judged.items import Floats, JudgedItems
+from trialist.measurement.judged.reliance import NUM_HALVINGS
 
 NUM_BETS = 16
 """Bets CAP 2^(-j/2) of the largest allowed, j = 0, 1, ..., 15: down to 1/180 of it."""

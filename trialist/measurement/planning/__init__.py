@@ -1,0 +1,1 @@
+"""A design -> what it could have seen, or what it needs."""
