@@ -11,6 +11,7 @@ import polars as pl
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement import replicated
+from trialist.measurement.anytime import claim_bounds_anytime
 from trialist.measurement.choose import Bank, Choice, Population
 from trialist.measurement.claiming import claim_bounds
 from trialist.measurement.describing import describe
@@ -19,7 +20,7 @@ from trialist.measurement.metrics import Metric
 from trialist.measurement.reading import index_items, read
 from trialist.measurement.sample import Sample
 from trialist.measurement.score_table import ItemIndex, ScoreTable
-from trialist.measurement.sentences import sentence, warnings_of
+from trialist.measurement.sentences import OUTSIDE, UNTIL_DECIDED, sentence, warnings_of
 from trialist.measurement.uncertainty import Uncertainty, point, refused, worst_cases
 from trialist.records import Cell, Counts, Estimate, Side
 
@@ -50,7 +51,9 @@ class Estimand:
     ``missing``: ``worst``, left out of the value and at the worst in every bound that carries a claim; ``as low``,
     ``as high``: a missing answer counts as the metric's lowest or highest value; ``dropped``: left out, and then
     nothing may be claimed. ``describe`` asks for an interval at ``level``, ``claim`` for one-sided bounds at
-    ``confidence``, with ``side`` the claim's side of its threshold.
+    ``confidence``, with ``side`` the claim's side of its threshold. ``stopping``: ``fixed``, the number of items was
+    decided before the data; ``sequential``, it was decided by what was seen, and bounds hold at every look
+    (``anytime``); the rows of the item table then stand in the order in which items are asked.
     """
 
     outcome: str
@@ -69,6 +72,7 @@ class Estimand:
     crossed: str | None = None
     missing: MissingPolicy = "worst"
     bank_size: int | None = None
+    stopping: Literal["fixed", "sequential"] = "fixed"
 
 
 def estimate(
@@ -94,7 +98,7 @@ def estimate(
     counts = _counts(sample, index, answered)
     value = point(sample)
     worst = worst_cases(sample) if counts.attempted else None
-    found = _uncertainty(samples, sample, estimand, value, _bank(sample, index, estimand))
+    found = _uncertainty(samples, sample, index, estimand, value, _bank(sample, index, estimand))
     scope = "this artefact" if estimand.about == "artefact" else "this method"
     cells = (estimand.cell, estimand.contrast)
     return Estimate(
@@ -116,7 +120,7 @@ def estimate(
         worst_high=worst.high if worst else None,
         num_replicates=len(samples),
         scope=scope,
-        warnings=tuple(warnings_of(sample, found, worst, estimand.population)),
+        warnings=(*warnings_of(sample, found, worst, estimand.population), *_of_stopping(estimand, found, value)),
         reason=found.reason,
         next_step=found.next_step,
         why=found.why,
@@ -175,7 +179,12 @@ def _bank(sample: Sample, index: ItemIndex, estimand: Estimand) -> Bank | None:
 
 
 def _uncertainty(
-    samples: list[Sample], sample: Sample, estimand: Estimand, value: float | None, bank: Bank | None
+    samples: list[Sample],
+    sample: Sample,
+    index: ItemIndex,
+    estimand: Estimand,
+    value: float | None,
+    bank: Bank | None,
 ) -> Uncertainty:
     if not len(sample.scored):
         return Uncertainty("none", reason="no items have been attempted here")
@@ -192,6 +201,8 @@ def _uncertainty(
     refusal = _not_claimable(sample, estimand)
     if refusal is not None:
         return refused(refusal, "no bounds: ")
+    if estimand.stopping == "sequential":
+        return claim_bounds_anytime(sample, index, estimand.confidence)
     if estimand.about == "method":
         return replicated.claim_runs(samples, sample, estimand.confidence, bank)
     sample = sample.of_equal_clusters() if estimand.sizes == "unrelated" else sample
@@ -204,6 +215,10 @@ def _not_claimable(sample: Sample, estimand: Estimand) -> Choice | None:
     if sample.judged:
         reason = "the scores are a judge's alone, and nothing here says how often it errs"
         return Choice(None, reason, "label a random sample by hand and use measurement.judged in each arm")
+    if estimand.stopping == "sequential" and (estimand.about == "method" or estimand.population != "process"):
+        what = "the runs of a method" if estimand.about == "method" else f"population {estimand.population}"
+        reason = f"no bound that holds at every look exists here for {what}"
+        return Choice(None, reason, "about='artefact' and population='process', or stopping='fixed'")
     return None
 
 
@@ -215,7 +230,17 @@ def _limits(estimand: Estimand, interval: Interval | None, value: float | None) 
     stated: dict[str, Any] = {"confidence": estimand.confidence} if is_claim else {"level": estimand.level}
     if interval is None or value is None:
         return stated
+    if is_claim and estimand.stopping == "sequential":
+        return {**stated, low: interval.low, high: interval.high}  # what an earlier look refuted stays refuted
     return {**stated, low: min(interval.low, value), high: max(interval.high, value)}
+
+
+def _of_stopping(estimand: Estimand, found: Uncertainty, value: float | None) -> list[str]:
+    if estimand.stopping == "fixed" or found.interval is None or value is None:
+        return []
+    if estimand.purpose == "describe":
+        return [UNTIL_DECIDED]
+    return [] if found.interval.low <= value <= found.interval.high else [OUTSIDE]
 
 
 def _counts(sample: Sample, index: ItemIndex, answered: Collection[str] | None) -> Counts:
