@@ -29,6 +29,7 @@ EVIDENCE = (
     "scores",
     "receipts",
     "estimates.json",
+    "stopping.json",
     "decision.json",
     "report.html",
     "models",
@@ -46,6 +47,11 @@ def schema_of(columns: Mapping[str, str]) -> dict[str, Any]:
 
 def frame(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema_of(columns), orient="row")
+
+
+def part_name(number: int) -> str:
+    """The file of a chunk's rows, until all are joined."""
+    return f"part-{number:06d}.parquet"
 
 
 class RunFolder:
@@ -113,7 +119,7 @@ class RunFolder:
             ) from error
 
     def write_part(self, table: str, number: int, rows: pl.DataFrame) -> None:
-        self.write_table(f"{table}/part-{number:06d}.parquet", rows)
+        self.write_table(f"{table}/{part_name(number)}", rows)
 
     def parts(self, table: str) -> set[int]:
         """Numbers of the chunks that are complete."""
@@ -123,7 +129,7 @@ class RunFolder:
         """Join all parts, in order, into ``table/table.parquet`` and remove them. Killed halfway, it is repeated."""
         whole = f"{table}/{table}.parquet"
         if not self.exists(whole):
-            parts = [self.read_table(f"{table}/part-{number:06d}.parquet") for number in sorted(self.parts(table))]
+            parts = [self.read_table(f"{table}/{part_name(number)}") for number in sorted(self.parts(table))]
             self.write_table(whole, pl.concat(parts) if parts else frame([], columns))
         for path in self.path(table).glob("part-*.parquet"):
             path.unlink()

@@ -228,6 +228,20 @@ class Decision:
     results: tuple[ClaimResult, ...]
 
 
+@dataclass(frozen=True)
+class Stopping:
+    """How far a trial went that asks in rounds until its claims are decided: rounds and answers, of those registered;
+    ``items`` of each evaluation that were asked in every cell; the round after which each claim was ``decided`` for
+    good, None for one that wasn't."""
+
+    num_rounds: int
+    num_run: int
+    num_asked: int
+    num_registered: int
+    items: Mapping[str, int]
+    decided: Mapping[str, int | None]
+
+
 # --- table schemas: column -> polars type name ----------------------------------------------------------
 
 CELL_COLUMNS = {"arm": "String", "replicate": "Int32", "threat": "String", "attack_run": "Int32", "dose": "Float64"}

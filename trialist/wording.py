@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 
-from trialist.records import Estimate, Recovery
+from trialist.records import Estimate, Recovery, Stopping
 
 PERCENT = "percent points"
 MAX_DECIMALS = 6
@@ -113,6 +113,19 @@ def format_recovery(recovery: Recovery) -> str:
         return f"undecided within {last}"
     by = format_number(recovery.by)
     return f"by {by}" if recovery.after is None else f"within ({format_number(recovery.after)}, {by}]"
+
+
+def format_stopping(stopping: Stopping) -> str:
+    """``stopped after round 3 of 12: all claims decided; 1,024 of 4,096 registered answers asked for``."""
+    num = len(stopping.decided)
+    still = sum(after is None for after in stopping.decided.values())
+    what = f"{still} of {num} claim{'' if num == 1 else 's'} undecided" if still else "all claims decided"
+    early = stopping.num_run < stopping.num_rounds
+    where = f"stopped after round {stopping.num_run} of {stopping.num_rounds}" if early else "went through all rounds"
+    if early and still:
+        what += ", and all their items asked"
+    asked, registered = format_count(stopping.num_asked), format_count(stopping.num_registered)
+    return f"{where}: {what}; {asked} of {registered} registered answers asked for"
 
 
 def format_count(count: int) -> str:

@@ -538,6 +538,14 @@ def test_gold_labels_that_no_method_can_use(purpose: Any, changes: dict[str, Any
     assert found.next_step
 
 
+def test_gold_labels_carry_no_claim_that_is_looked_at_early() -> None:
+    scores, _judge, _gold = labelled(ARM, 0.25, 4)
+    found = estimate(scores, own(400), claim(stopping="sequential"))
+    assert limits(found) == (None, None)
+    assert "every look" in found.reason
+    assert found.next_step == "stopping='fixed'"
+
+
 def test_on_a_bank_clusters_of_judged_items_do_not_matter() -> None:
     scores, _judge, _gold = labelled(ARM, 0.25, 4)
     shared = item_table([f"c{j // 4}" for j in range(400)])

@@ -30,12 +30,12 @@ arms:
 outcomes:
   sums: {evaluation: {"toys:Sums": {count: 60}}, metric: accuracy, role: primary, want: lower}
   few sums: {evaluation: {"toys:Sums": {count: 7}}, metric: accuracy}
-design: {chunk: 6, threads: 1}
+design: {chunk: 6, threads: 1, stopping: STOPPING}
 policy:
   schema: trialist/policy/1
   title: May it pass?
   claims:
-    - {name: low, arm: poor, outcome: sums, side: below, threshold: 0.5, positive: control, on_fail: block}
+    - {name: low, arm: poor, outcome: sums, side: below, threshold: 0.25, positive: control, on_fail: block}
 """
 
 # A process that kills itself at the n-th time a file is to be flushed to the disk: before it, or right after.
@@ -81,14 +81,18 @@ def finish(spec: Path, out: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+def undisturbed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, str]]:
+    """The spec and the bytes of its calm run: of every item, or of the rounds until the claim is decided."""
     place = tmp_path_factory.mktemp("undisturbed")
     spec = place / "trial.yaml"
-    spec.write_text(SPEC)
+    spec.write_text(SPEC.replace("STOPPING", request.param))
     finish(spec, place / "runs" / "one")
     return spec, fingerprint(place / "runs" / "one")
 
 
+@pytest.mark.parametrize("undisturbed", ["fixed", "sequential"], indirect=True)
 def test_killed_at_random_moments(undisturbed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     spec, expected = undisturbed
     out = tmp_path / "runs" / "one"
@@ -121,7 +125,11 @@ def _wait_for_progress(process: subprocess.Popen[bytes], out: Path, parts: int) 
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    ("undisturbed", "moment"),
+    [("fixed", "before"), ("fixed", "after"), ("sequential", "after")],
+    indirect=["undisturbed"],
+)
 def test_killed_at_every_kind_of_write(undisturbed: tuple[Path, dict[str, str]], tmp_path: Path, moment: str) -> None:
     spec, expected = undisturbed
     out = tmp_path / "runs" / "one"

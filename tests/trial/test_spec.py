@@ -124,7 +124,7 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
         Trial.load(tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize("name", ["first_trial.yaml", "bbq.yaml"])
+@pytest.mark.parametrize("name", ["first_trial.yaml", "bbq.yaml", "stop_when_decided.yaml"])
 def test_examples_load_and_write_the_spec_that_replays_them(name: str) -> None:
     trial = Trial.load(EXAMPLES / name)
     assert spec_of(TypeAdapter(Trial).validate_python(spec_of(trial))) == spec_of(trial)

@@ -133,6 +133,7 @@ def _result_record(result: Any) -> dict[str, Any]:
         "recoveries": result.recoveries,
         "report": str(result.folder / "report.html"),
         "reused": result.reused,
+        "stopping": result.stopping,
     }
 
 

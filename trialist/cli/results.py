@@ -12,7 +12,7 @@ from rich.text import Text
 from trialist.cli.table import outcome_table
 from trialist.records import Decision
 from trialist.trial.run import Result
-from trialist.wording import format_count, format_interval, visible
+from trialist.wording import format_count, format_interval, format_stopping, visible
 
 _STYLE = {
     "PASS": "green",
@@ -82,6 +82,8 @@ def count_lines(result: Result) -> list[str]:
     scored = sum(e.counts.scored for e in plain)
     places = f"{len(plain)} cells of outcomes" if len(plain) != 1 else "one cell"
     lines = [f"{format_count(scored)} of {format_count(attempted)} items scored, in {places}"]
+    if result.stopping is not None:
+        lines.append(format_stopping(result.stopping))
     gaps = [e for e in plain if e.counts.missing]
     for e in gaps[:8]:
         worst = ""

@@ -11,6 +11,7 @@ import polars as pl
 
 from trialist.errors import MeasurementUndefined
 from trialist.measurement import replicated
+from trialist.measurement.anytime import claim_bounds_anytime
 from trialist.measurement.choose import Bank, Choice, Population
 from trialist.measurement.claiming import claim_bounds
 from trialist.measurement.describing import describe
@@ -19,7 +20,7 @@ from trialist.measurement.metrics import Metric
 from trialist.measurement.reading import index_items, read
 from trialist.measurement.sample import Sample
 from trialist.measurement.score_table import ItemIndex, ScoreTable
-from trialist.measurement.sentences import sentence, warnings_of
+from trialist.measurement.sentences import OUTSIDE, UNTIL_DECIDED, sentence, warnings_of
 from trialist.measurement.uncertainty import Uncertainty, point, refused, worst_cases
 from trialist.measurement.with_gold import with_gold
 from trialist.records import Cell, Counts, Estimate, Side
@@ -54,7 +55,9 @@ class Estimand:
     ``missing``: ``worst``, left out of the value and at the worst in every bound that carries a claim; ``as low``,
     ``as high``: a missing answer counts as the metric's lowest or highest value; ``dropped``: left out, and then
     nothing may be claimed. ``describe`` asks for an interval at ``level``, ``claim`` for one-sided bounds at
-    ``confidence``, with ``side`` the claim's side of its threshold.
+    ``confidence``, with ``side`` the claim's side of its threshold. ``stopping``: ``fixed``, the number of items was
+    decided before the data; ``sequential``, it was decided by what was seen, and bounds hold at every look
+    (``anytime``); the rows of the item table then stand in the order in which items are asked.
     """
 
     outcome: str
@@ -73,6 +76,7 @@ class Estimand:
     crossed: str | None = None
     missing: MissingPolicy = "worst"
     bank_size: int | None = None
+    stopping: Literal["fixed", "sequential"] = "fixed"
 
 
 def estimate(
@@ -99,7 +103,7 @@ def estimate(
     samples = [_imputed(one, estimand) for one in found_samples]
     sample = replicated.together(samples)
     value = point(sample)
-    found = _uncertainty(samples, sample, estimand, value, _bank(samples, index, estimand))
+    found = _uncertainty(samples, sample, index, estimand, value, _bank(samples, index, estimand))
     worst = worst_cases(attempted) if counts.attempted else None
     if found.value is not None:  # gold labels corrected the judge: nothing is missing then
         value, worst = found.value, Interval(found.value, found.value)
@@ -123,6 +127,7 @@ def estimate(
             *_runs_left_out(table, estimand),
             *_imputations(counts, estimand),
             *warnings_of(sample, found, worst, estimand.population),
+            *_of_stopping(estimand, found, value),
         ),
         **{name: getattr(found, name) for name in OF_METHOD},
         **_limits(estimand, found.interval, value),
@@ -214,7 +219,12 @@ def _bank(samples: list[Sample], index: ItemIndex, estimand: Estimand) -> Bank |
 
 
 def _uncertainty(
-    samples: list[Sample], sample: Sample, estimand: Estimand, value: float | None, bank: Bank | None
+    samples: list[Sample],
+    sample: Sample,
+    index: ItemIndex,
+    estimand: Estimand,
+    value: float | None,
+    bank: Bank | None,
 ) -> Uncertainty:
     if not len(sample.scored):
         return Uncertainty("none", reason="no items have been attempted here")
@@ -225,8 +235,7 @@ def _uncertainty(
     if value is None:
         return Uncertainty("none", reason=f"{estimand.metric.name} is undefined on these scores")
     if any(one.gold is not None for one in samples) and sample.plain:
-        whole = sample if estimand.about == "artefact" else replace(sample, gold=None)
-        return with_gold(whole, estimand.population, bank, purpose=estimand.purpose, level=_level(estimand))
+        return _with_gold(sample, estimand, bank)
     if estimand.confidence is None or estimand.purpose == "describe":
         if estimand.about == "method":
             return replicated.describe_runs(samples, sample, estimand.level, bank)
@@ -234,15 +243,23 @@ def _uncertainty(
     refusal = _not_claimable(sample, estimand)
     if refusal is not None:
         return refused(refusal, "no bounds: ")
+    if estimand.stopping == "sequential":
+        return claim_bounds_anytime(sample, index, estimand.confidence)
     if estimand.about == "method":
         return replicated.claim_runs(samples, sample, estimand.confidence, bank)
     sample = sample.of_equal_clusters() if estimand.sizes == "unrelated" else sample
     return claim_bounds(sample, estimand.confidence, estimand.side, bank)
 
 
-def _level(estimand: Estimand) -> float:
-    claimed = estimand.purpose == "claim" and estimand.confidence is not None
-    return estimand.confidence if claimed and estimand.confidence is not None else estimand.level
+def _with_gold(sample: Sample, estimand: Estimand, bank: Bank | None) -> Uncertainty:
+    level = estimand.level
+    if estimand.purpose == "claim" and estimand.confidence is not None:
+        level = estimand.confidence
+        if estimand.stopping == "sequential":
+            reason = "no bound that holds at every look exists here for a judge with gold labels"
+            return refused(Choice(None, reason, "stopping='fixed'"), "no bounds: ")
+    whole = sample if estimand.about == "artefact" else replace(sample, gold=None)
+    return with_gold(whole, estimand.population, bank, purpose=estimand.purpose, level=level)
 
 
 def _not_claimable(sample: Sample, estimand: Estimand) -> Choice | None:
@@ -251,6 +268,10 @@ def _not_claimable(sample: Sample, estimand: Estimand) -> Choice | None:
     if sample.judged:
         reason = "the scores are a judge's alone, and nothing here says how often it errs"
         return Choice(None, reason, "label a random sample by hand and use measurement.judged in each arm")
+    if estimand.stopping == "sequential" and (estimand.about == "method" or estimand.population != "process"):
+        what = "the runs of a method" if estimand.about == "method" else f"population {estimand.population}"
+        reason = f"no bound that holds at every look exists here for {what}"
+        return Choice(None, reason, "about='artefact' and population='process', or stopping='fixed'")
     return None
 
 
@@ -262,7 +283,17 @@ def _limits(estimand: Estimand, interval: Interval | None, value: float | None) 
     stated: dict[str, Any] = {"confidence": estimand.confidence} if is_claim else {"level": estimand.level}
     if interval is None or value is None:
         return stated
+    if is_claim and estimand.stopping == "sequential":
+        return {**stated, low: interval.low, high: interval.high}  # what an earlier look refuted stays refuted
     return {**stated, low: min(interval.low, value), high: max(interval.high, value)}
+
+
+def _of_stopping(estimand: Estimand, found: Uncertainty, value: float | None) -> list[str]:
+    if estimand.stopping == "fixed" or found.interval is None or value is None:
+        return []
+    if estimand.purpose == "describe":
+        return [UNTIL_DECIDED]
+    return [] if found.interval.low <= value <= found.interval.high else [OUTSIDE]
 
 
 def _counts(sample: Sample, index: ItemIndex, answered: Collection[str] | None) -> Counts:

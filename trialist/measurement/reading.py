@@ -21,15 +21,18 @@ def index_items(items: pl.DataFrame, unit: str = "cluster", crossed: str | None 
 
     ``unit`` is what is independent: ``cluster`` (the default), ``item``, another column, or a key of the metadata;
     ``crossed`` names a second facet whose levels cut across the units, such as the template.
+    The order of the rows is kept as the items' ``rank``.
     Raises MeasurementUndefined for doubled ids and for a facet that some item doesn't have.
     """
     if items["id"].is_duplicated().any():
         raise MeasurementUndefined("item ids are not unique", next_step="give every item its own id")
+    rank: Any = items["id"].arg_sort().to_numpy()
     items = items.sort("id")
     strata, stratum = _codes(items["stratum"])
     second = None if crossed is None else _codes(_facet(items, crossed))[1]
     return ItemIndex(
-        pl.Enum(items["id"]), _codes(_facet(items, unit))[1], stratum, strata.to_list(), unit, second
+        pl.Enum(items["id"]), _codes(_facet(items, unit))[1], stratum, strata.to_list(), unit, second,
+        rank.astype(np.int64),
     )  # fmt: skip
 
 

@@ -32,7 +32,8 @@ FEWEST_CHANGES = 1000
 @dataclass(frozen=True)
 class ItemIndex:
     """N items in order of id. ``cluster`` (N,) are codes of the independent units in sorted order of their names,
-    ``second`` (N,) those of a crossed facet or None, ``stratum`` (N,) codes into ``strata``."""
+    ``second`` (N,) those of a crossed facet or None, ``stratum`` (N,) codes into ``strata``. ``rank`` (N,) are the
+    places of the items in their table: the order in which they are asked, where that was registered."""
 
     ids: pl.Enum
     cluster: Ints
@@ -40,6 +41,7 @@ class ItemIndex:
     strata: Sequence[str]
     unit: str = "cluster"
     second: Ints | None = None
+    rank: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.cluster)

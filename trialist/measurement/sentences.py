@@ -10,6 +10,10 @@ from trialist.measurement.uncertainty import Uncertainty
 from trialist.records import Cell
 
 MUCH_MISSING = 0.01
+UNTIL_DECIDED = "items were asked until the claims were decided: this interval takes their number as fixed"
+OUTSIDE = (
+    "the mean so far lies outside the bounds of an earlier look, which stand: the items may drift along their order"
+)
 
 POPULATIONS: dict[Population, str] = {
     "process": "",

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from trialist.records import CELL_COLUMNS, Cell, cell_of
+from trialist.records import CELL_COLUMNS, Cell, Stopping, cell_of
 from trialist.reports.evidence import Evidence, outcomes, unmeasured
 from trialist.reports.markup import Html, Node, details, element, join, table, text
-from trialist.wording import format_count
+from trialist.wording import format_count, format_stopping
 
 MOST_REASONS, MOST_WARNINGS = 6, 40
 
 
 @dataclass(frozen=True)
 class Funnel:
-    """Counts of answers (items times epochs) of one evaluation in one cell. Attempted is what was planned: where the
-    table of answers holds less, the rest was never asked."""
+    """Counts of answers (items times epochs) of one evaluation in one cell. Attempted is what was planned, in a trial
+    that stops when it is decided up to its last round: where the table of answers holds less, the rest was never asked.
+    """
 
     evaluation: str
     cell: Cell
@@ -45,7 +46,10 @@ def funnels(evidence: Evidence) -> list[Funnel]:
     for group in joined.partition_by(keys, maintain_order=True):
         first = group.row(0, named=True)
         items = evidence.items.get(str(first["evaluation"]))
-        planned = max(group.height, items.height * epochs[first["evaluation"]] if items is not None else 0)
+        registered = items.height if items is not None else 0
+        if evidence.stopping is not None:
+            registered = evidence.stopping.items.get(str(first["evaluation"]), registered)
+        planned = max(group.height, registered * epochs[first["evaluation"]])
         found.append(_funnel(group, str(first["evaluation"]), cell_of(first), planned))
     order = {name: i for i, name in enumerate(evidence.items)}
     return sorted(found, key=lambda f: (order.get(f.evaluation, len(order)), f.cell.threat, f.cell.dose))
@@ -91,6 +95,8 @@ def counts_section(evidence: Evidence) -> Html:
         where = f"in all {len(found)} cells" if len(found) != 1 else "in the one cell"
         head = element("p", f"All {format_count(total)} answers {where} were given and scored.")
     parts: list[Node] = [head]
+    if evidence.stopping is not None:
+        parts += _stopping(evidence.stopping)
     if absent:
         listed = element("ul", *(element("li", text(name)) for name in absent))
         parts.append(details(f"{len(absent)} planned cells were not measured", listed, cls="warning"))
@@ -101,6 +107,17 @@ def counts_section(evidence: Evidence) -> Html:
         label = "Every cell" if not lacking else "Cells without missing answers"
         parts.append(details(f"{label} ({len(rest)})", _table(evidence, rest, label)))
     return join(parts)
+
+
+def _stopping(stopping: Stopping) -> list[Node]:
+    """Where it stopped, and after which round each claim was decided."""
+    said = format_stopping(stopping)
+    rows: list[list[Node]] = [
+        [text(name), "undecided" if after is None else element("span", format_count(after), cls="number")]
+        for name, after in stopping.decided.items()
+    ]
+    listed = table(["claim", "decided after round"], rows, caption="When each claim was decided")
+    return [element("p", text(f"The trial {said}.")), details("When each claim was decided", listed)]
 
 
 def _table(evidence: Evidence, found: Sequence[Funnel], caption: str) -> Html:

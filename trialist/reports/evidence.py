@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from trialist.records import Cell, Claim, Decision, Estimate, Recovery, claim_of
+from trialist.records import Cell, Claim, Decision, Estimate, Recovery, Stopping, claim_of
 
 Json = Mapping[str, Any]
 
@@ -25,6 +25,7 @@ class Evidence:
     recoveries: tuple[Recovery, ...]
     decision: Decision | None
     receipts: tuple[Json, ...]
+    stopping: Stopping | None = None
 
 
 @dataclass(frozen=True)

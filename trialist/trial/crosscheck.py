@@ -25,11 +25,12 @@ class Parts:
     metric: Mapping[str, str] = field(default_factory=dict[str, str])
     metrics: Mapping[str, Sequence[str] | None] = field(default_factory=dict[str, Sequence[str] | None])
     claims: Sequence[Mapping[str, Any]] = ()
+    stopping: str = "fixed"
 
 
 def misfits(parts: Parts) -> Iterator[Problem]:
-    """Unknown metrics, threats, arms and doses. A claim about an outcome that nobody measures is no misfit: it stays
-    UNDECIDED, never PASS."""
+    """Unknown metrics, threats, arms and doses, and a stop that nothing brings about. A claim about an outcome that
+    nobody measures is no misfit: it stays UNDECIDED, never PASS."""
     for name, metric in parts.metric.items():
         valid = parts.metrics.get(name)
         if valid is not None and metric not in valid:
@@ -38,6 +39,13 @@ def misfits(parts: Parts) -> Iterator[Problem]:
     for name, threats in parts.under.items():
         for threat in threats:
             yield from _known("threat", threat, parts.doses, ("outcomes", name, "under"))
+    if parts.stopping == "sequential" and not parts.claims:
+        yield Problem(
+            "nothing would ever be decided: this trial has no claims",
+            "stopping: sequential",
+            "fixed, or a policy with claims",
+            where=("design", "stopping"),
+        )
     for index, claim in enumerate(parts.claims):
         where: Where = ("policy", "claims", index)
         for key in ("arm", "versus", "positive"):
@@ -67,6 +75,7 @@ def parts_of_plain(data: Mapping[str, Any], metrics: Mapping[str, Sequence[str] 
         metric={name: row["metric"] for name, row in outcomes.items() if isinstance(row.get("metric"), str)},
         metrics=metrics,
         claims=[_texts(_mapping(claim)) for claim in claims],
+        stopping=str(_mapping(data.get("design")).get("stopping", "fixed")),
     )
 
 

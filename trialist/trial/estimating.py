@@ -33,6 +33,13 @@ def all_estimates(trial: Trial, claims: tuple[Claim, ...], tables: Tables) -> tu
     return tuple(ready[estimand.outcome].estimate(estimand) for estimand in wanted)
 
 
+def claim_estimates(trial: Trial, claims: tuple[Claim, ...], tables: Tables) -> tuple[Estimate, ...]:
+    """What the gate looks for, and nothing that only describes."""
+    wanted = list(dict.fromkeys(_for_claims(trial, claims)))
+    ready = {name: _Outcome(trial, name, tables) for name in dict.fromkeys(one.outcome for one in wanted)}
+    return tuple(ready[estimand.outcome].estimate(estimand) for estimand in wanted)
+
+
 class _Outcome:
     """One outcome's rows, looked up by cell."""
 
@@ -64,7 +71,7 @@ def _descriptions(trial: Trial, tables: Tables) -> Iterator[Estimand]:
         for cell in cells(trial):
             if cell.threat and cell.threat not in outcome.under:
                 continue
-            plain = Estimand(name, outcome.measured, cell, level=level)
+            plain = Estimand(name, outcome.measured, cell, level=level, stopping=trial.design.stopping)
             beside = replace(cell, arm=control or "", replicate=trial.control_replicate(cell.replicate))
             contrasts = [beside] if control and cell.arm != control else []
             for stratum in [None, *strata]:
@@ -92,6 +99,7 @@ def _for_claims(trial: Trial, claims: tuple[Claim, ...]) -> Iterator[Estimand]:
                 purpose="claim",
                 confidence=claim.confidence,
                 side=claim.side,
+                stopping=trial.design.stopping,
             )
 
 

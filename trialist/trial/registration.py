@@ -190,6 +190,11 @@ def cautions(trial: Trial) -> list[str]:
             edited and all(arm.replicates == 1 for arm in trial.arms.values()),
             "one training run an arm: claims are about these artefacts, not about the method",
         ),
+        (
+            trial.design.stopping == "sequential",
+            "items are asked until the claims are decided: bounds that carry claims hold at every look; intervals that "
+            "describe, and recoveries, take the number of items as fixed",
+        ),
     ]
     return [text for holds, text in tests if holds]
 

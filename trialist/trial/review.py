@@ -13,7 +13,7 @@ from trialist.deployment.policy import Policy
 from trialist.errors import RunFolderError
 from trialist.evaluations.protocol import identity
 from trialist.folder import MANIFEST, RunFolder, open_run, storage_error
-from trialist.records import Decision, item_of
+from trialist.records import Decision, Stopping, item_of
 from trialist.reports.page import render
 from trialist.trial.answering import score_answers
 from trialist.trial.deciding import decide_run
@@ -22,6 +22,7 @@ from trialist.trial.registration import claims_at, registered_claims
 from trialist.trial.registration import read as read_registration
 from trialist.trial.run import read_evidence, read_items, read_result
 from trialist.trial.spec import Trial
+from trialist.trial.stopping import Rounds, account
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,12 @@ def review(path: Path, policy: Path | None = None) -> Review:
         other = None
     # Replacing the policy checks that its arms and threats are this trial's.
     claims = registered if other is None else claims_at(replace(trial, policy=other), {})
-    decision = decide_run(trial, claims, all_estimates(trial, claims, _tables(trial, stored.document, folder)))
+    tables = _tables(trial, stored.document, folder)
+    decision = decide_run(trial, claims, all_estimates(trial, claims, tables))
     if other is not None:
         return _exploratory(decision)
+    if trial.design.stopping == "sequential":
+        _check_stop(account(trial, registered, Rounds.of(stored.document), tables), stored.stopping, path)
     if decision != stored.decision:
         raise RunFolderError(
             f"the stored verdict of {path} is not what its answers give",
@@ -61,6 +65,16 @@ def review(path: Path, policy: Path | None = None) -> Review:
             next_step="was it made by another version of trialist? trial.json names it",
         )
     return Review(decision, ("hashes, scores, estimates and verdict re-derived from the stored answers: all agree",))
+
+
+def _check_stop(found: Stopping, stored: Stopping | None, path: Path) -> None:
+    if found != stored:
+        raise RunFolderError(
+            f"the stored account of when {path} stopped is not what its answers give",
+            seen=str(stored),
+            allowed=str(found),
+            next_step="was it made by another version of trialist? trial.json names it",
+        )
 
 
 def write_report(path: Path, out: Path | None) -> Path:

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import polars as pl
 
 from trialist.errors import RunFolderError
-from trialist.folder import MANIFEST, RunFolder, open_run
+from trialist.folder import MANIFEST, RunFolder, open_run, part_name
 from trialist.interventions.protocol import Progress
 from trialist.models.protocol import Model
-from trialist.records import ANSWER_COLUMNS, Decision, Estimate, Recovery, decision_of, estimate_of
+from trialist.records import ANSWER_COLUMNS, Decision, Estimate, Recovery, Stopping, decision_of, estimate_of
 from trialist.reports.evidence import Evidence
 from trialist.reports.page import render
 from trialist.trial.answering import answer_chunk, score_answers
@@ -29,7 +29,12 @@ from trialist.trial.recovering import all_recoveries
 from trialist.trial.registration import Registration, items_name, register
 from trialist.trial.registration import read as read_registration
 from trialist.trial.spec import Trial
+from trialist.trial.stopping import FILE as STOPPING
+from trialist.trial.stopping import Rounds, account, decided_at, is_settled
 from trialist.trial.subjects import Subjects, check_edits, load_models
+
+WHOLE = ("answers", "answers.parquet")
+"""All answers in one table: it appears once nothing more is to be asked."""
 
 
 class Watch(Protocol):
@@ -68,6 +73,7 @@ class Result:
     recoveries: tuple[Recovery, ...]
     decision: Decision
     reused: bool = False
+    stopping: Stopping | None = None
 
 
 def run(trial: Trial, out: Path, watch: Watch | None = None) -> Result:
@@ -84,7 +90,7 @@ def run(trial: Trial, out: Path, watch: Watch | None = None) -> Result:
         _set_threads(int(registration.document["design"]["threads"]), models)
         if folder.exists(MANIFEST):
             folder.check_intact()
-            watch.registered(registration, len(registration.plan.chunks))
+            watch.registered(registration, len(_finished_chunks(registration, folder)))
             return read_result(folder, reused=True)
         _answer_all(trial, registration, models, folder, watch)
         return finish(trial, registration, folder, watch)
@@ -93,18 +99,65 @@ def run(trial: Trial, out: Path, watch: Watch | None = None) -> Result:
 def _answer_all(
     trial: Trial, registration: Registration, models: Mapping[str, Model], folder: RunFolder, watch: Watch
 ) -> None:
-    chunks = registration.plan.chunks
-    done = set(range(len(chunks))) if folder.exists("answers", "answers.parquet") else folder.parts("answers")
+    plan = registration.plan
+    done = _finished_chunks(registration, folder)
     watch.registered(registration, len(done))
     subjects = Subjects(trial, folder, models, watch.task)
-    clock = _Clock(folder)
-    for (arm, replicate, threat), group in groupby(chunks, key=lambda c: (c.cell.arm, c.cell.replicate, c.cell.threat)):
-        pending = [chunk for chunk in group if chunk.number not in done]
-        for (cell, _), rows in groupby(pending, key=lambda c: (c.cell, c.evaluation)):
-            model = subjects.model(cell)
-            _answer_cell(model, list(rows), registration, folder, (watch, clock, trial.seed))
-        subjects.release(arm, replicate, threat)
+    how = (watch, _Clock(folder), trial.seed)
+    looks = _Looks(trial, registration, folder) if plan.is_sequential else None
+    for chunks in [] if folder.exists(*WHOLE) else plan.rounds():
+        for subject, group in groupby(chunks, key=_subject):
+            pending = [chunk for chunk in group if chunk.number not in done]
+            for (cell, _), rows in groupby(pending, key=lambda c: (c.cell, c.evaluation)):
+                model = subjects.model(cell)
+                _answer_cell(model, list(rows), registration, folder, how)
+            if looks is None:
+                subjects.release(*subject)
+        if looks is not None and looks.is_last(chunks, watch):
+            break
+    for subject in dict.fromkeys(map(_subject, plan.chunks)):
+        subjects.release(*subject)
     folder.compact("answers", ANSWER_COLUMNS)
+
+
+def _finished_chunks(registration: Registration, folder: RunFolder) -> set[int]:
+    """Numbers of the chunks that are answered; once all are, what wasn't asked by then never is."""
+    plan = registration.plan
+    if not folder.exists(*WHOLE):
+        return folder.parts("answers")
+    if not plan.is_sequential:
+        return set(range(len(plan.chunks)))
+    num_run = Rounds.of(registration.document).num_run(len(folder.read_table("/".join(WHOLE))))
+    return {chunk.number for chunk in plan.chunks if chunk.round < num_run}
+
+
+def _subject(chunk: Chunk) -> tuple[str, int, str]:
+    return chunk.cell.arm, chunk.cell.replicate, chunk.cell.threat
+
+
+class _Looks:
+    """After each round the claims are looked at, on the answers kept so far; each is scored once."""
+
+    def __init__(self, trial: Trial, registration: Registration, folder: RunFolder) -> None:
+        self._trial, self._registration, self._folder = trial, registration, folder
+        self._rounds = Rounds.of(registration.document)
+        self._items = read_items(registration.document, folder)
+        self._answers: list[pl.DataFrame] = []
+        self._scores: list[pl.DataFrame] = []
+
+    def is_last(self, chunks: Sequence[Chunk], watch: Watch) -> bool:
+        """Nothing more is to be asked after these, the next round's."""
+        with watch.task("all arms", f"look {len(self._answers) + 1} of {self._rounds.num}"):
+            return self._settled_by(chunks)
+
+    def _settled_by(self, chunks: Sequence[Chunk]) -> bool:
+        plan, claims = self._registration.plan, self._registration.claims
+        answers = pl.concat([self._folder.read_table(f"answers/{part_name(chunk.number)}") for chunk in chunks])
+        self._answers.append(answers)
+        self._scores.append(score_answers(plan.evaluations, plan.items, answers))
+        tables = Tables(self._items, pl.concat(self._answers), pl.concat(self._scores))
+        decision = decided_at(self._trial, claims, tables)
+        return is_settled(self._trial, self._rounds, decision, len(self._answers))
 
 
 def _answer_cell(
@@ -144,6 +197,9 @@ def finish(trial: Trial, registration: Registration, folder: RunFolder, watch: W
         recoveries = all_recoveries(trial, tables)
         progress(1, 1)
     decision = decide_run(trial, registration.claims, estimates)
+    if plan.is_sequential:
+        rounds = Rounds.of(registration.document)
+        folder.write_json(STOPPING, account(trial, registration.claims, rounds, tables))
     folder.write_json("estimates.json", {"estimates": estimates, "recoveries": recoveries})
     folder.write_json("decision.json", decision)
     result = read_result(folder)
@@ -172,6 +228,7 @@ def read_result(folder: RunFolder, *, reused: bool = False) -> Result:
         tuple(Recovery(**row) for row in measured["recoveries"]),
         decision_of(folder.read_json("decision.json")),
         reused,
+        Stopping(**folder.read_json(STOPPING)) if folder.exists(STOPPING) else None,
     )
 
 
@@ -204,6 +261,7 @@ def _evidence(folder: RunFolder, result: Result, tables: Tables) -> Evidence:
         recoveries=result.recoveries,
         decision=result.decision,
         receipts=receipts,
+        stopping=result.stopping,
     )
 
 

@@ -89,10 +89,14 @@ class Outcome:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Design:
-    """``chunk`` items are answered at a time; ``threads`` is set at registration from the machine if not given."""
+    """``chunk`` items are answered at a time; ``threads`` is set at registration from the machine if not given.
+
+    ``stopping: sequential`` asks a chunk of everything, looks at the claims, and goes on until all are decided or all
+    items have been asked; a chunk then ends with a whole cluster. ``fixed`` asks everything, whatever it shows.
+    """
 
     level: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    stopping: Literal["fixed"] = "fixed"
+    stopping: Literal["fixed", "sequential"] = "fixed"
     chunk: Annotated[int, Field(ge=1)] = 256
     threads: Annotated[int, Field(ge=1)] | None = None
 
@@ -146,6 +150,10 @@ class Trial:
         problems: list[Problem] = []
         if isinstance(data.get("policy"), str):
             data["policy"], problems = _policy_file(source.parent / data["policy"])
+            design: Any = data.get("design")
+            if problems and isinstance(design, dict):
+                # A policy that can't be read is not a policy without claims.
+                data["design"] = {k: v for k, v in cast("dict[str, Any]", design).items() if v != "sequential"}
         try:
             trial = TypeAdapter(cls).validate_python(data)
         except ValidationError as error:
@@ -218,6 +226,7 @@ def _parts(trial: Trial) -> Parts:
         metric={name: outcome.metric for name, outcome in trial.outcomes.items()},
         metrics={name: _metric_names(outcome.evaluation) for name, outcome in trial.outcomes.items()},
         claims=trial.policy.model_dump()["claims"] if trial.policy else (),
+        stopping=trial.design.stopping,
     )
 
 

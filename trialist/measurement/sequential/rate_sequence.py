@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from trialist.errors import MeasurementUndefined
 from trialist.measurement.interval import Interval, check_count, check_share
 from trialist.measurement.sequential.rate import Beta, check_value
@@ -58,6 +61,19 @@ def lower_bound(k: float, n: float, *, confidence: float = 0.95, prior: Beta = J
     """The mirror image of ``upper_bound``."""
     check_count(k, n)
     return 1 - upper_bound(n - k, n, confidence=confidence, prior=_mirrored(prior))
+
+
+def running_upper_bound(values: ArrayLike, *, confidence: float = 0.95, prior: Beta = JEFFREYS) -> float:
+    """The smallest of ``upper_bound`` over all beginnings of ``values`` (n,), each in [0, 1]; 1 for none.
+
+    With probability ``confidence`` it isn't below the rate, whenever the values ended. The lower bound is 1 minus that
+    of 1 - ``values``.
+    """
+    side = _Side(check_share("confidence", confidence), prior)
+    for value in np.asarray(values, dtype=np.float64).tolist():
+        check_value(value)
+        side.update(value)
+    return side.bound()
 
 
 def _log_e(k: float, n: float, p0: float, prior: Beta) -> tuple[float, float]:
