@@ -107,6 +107,7 @@ def estimate(
     worst = worst_cases(attempted) if counts.attempted else None
     if found.value is not None:  # gold labels corrected the judge: nothing is missing then
         value, worst = found.value, Interval(found.value, found.value)
+    warnings = [*_left_out(table, counts, estimand), *warnings_of(sample, found, worst, estimand.population)]
     scope = "this artefact" if estimand.about == "artefact" else "this method"
     return Estimate(
         outcome=estimand.outcome,
@@ -123,12 +124,7 @@ def estimate(
         worst_high=worst.high if worst else None,
         num_replicates=len(samples),
         scope=scope,
-        warnings=(
-            *_runs_left_out(table, estimand),
-            *_imputations(counts, estimand),
-            *warnings_of(sample, found, worst, estimand.population),
-            *_of_stopping(estimand, found, value),
-        ),
+        warnings=(*warnings, *_of_stopping(estimand, found, value)),
         **{name: getattr(found, name) for name in OF_METHOD},
         **_limits(estimand, found.interval, value),
     )
@@ -185,18 +181,15 @@ def _imputed(sample: Sample, estimand: Estimand) -> Sample:
     return filled
 
 
-def _runs_left_out(table: ScoreTable, estimand: Estimand) -> list[str]:
-    if estimand.about == "artefact":
-        return []
-    lost = replicated.unmatched(table.cells(), estimand.cell, estimand.contrast)
-    return [f"{lost} runs have no run of the same number in the other arm and are left out"] if lost else []
-
-
-def _imputations(counts: Counts, estimand: Estimand) -> list[str]:
-    if counts.missing == 0 or estimand.missing not in ("as low", "as high"):
-        return []
-    end = estimand.metric.low if estimand.missing == "as low" else estimand.metric.high
-    return [f"{counts.missing} of {counts.attempted} answers are missing and count as {end:g}"]
+def _left_out(table: ScoreTable, counts: Counts, estimand: Estimand) -> list[str]:
+    """Runs without a partner, and missing answers that a policy filled in."""
+    said: list[str] = []
+    if estimand.about == "method" and (lost := replicated.unmatched(table.cells(), estimand.cell, estimand.contrast)):
+        said.append(f"{lost} runs have no run of the same number in the other arm and are left out")
+    if counts.missing and estimand.missing in ("as low", "as high"):
+        end = estimand.metric.low if estimand.missing == "as low" else estimand.metric.high
+        said.append(f"{counts.missing} of {counts.attempted} answers are missing and count as {end:g}")
+    return said
 
 
 def _bank(samples: list[Sample], index: ItemIndex, estimand: Estimand) -> Bank | None:
