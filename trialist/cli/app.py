@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from trialist.cli import measuring
+from trialist.cli.output import print_json
 from trialist.errors import TrialistError
 from trialist.wording import visible
 
@@ -69,12 +70,6 @@ def show_error(console: Console, error: TrialistError) -> None:
         console.print(visible(line), markup=False)
 
 
-def _print_json(value: Any) -> None:
-    from trialist.records import pretty_json
-
-    sys.stdout.write(pretty_json(value).decode())
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         from trialist import __version__
@@ -114,7 +109,7 @@ def run(
     with Screen(folder, silent=quiet or as_json) as screen:
         result = run_trial(trial, folder, screen)
     if as_json:
-        _print_json({"exit_code": EXIT[result.decision.verdict], **_result_record(result)})
+        print_json({"exit_code": EXIT[result.decision.verdict], **_result_record(result)})
     else:
         options = [("--out", str(folder)), ("--model", model), ("--data", data)]
         again = " ".join(["trialist run", str(spec), *(f"{name} {value}" for name, value in options if value)])
@@ -149,7 +144,7 @@ def report(
     from trialist.trial.review import write_report
 
     path = write_report(folder, out)
-    _print_json({"report": str(path)}) if as_json else print(path)
+    print_json({"report": str(path)}) if as_json else print(path)
     return 0
 
 
@@ -166,68 +161,14 @@ def gate(
     found = review(folder, policy)
     if as_json:
         row = {"verdict": found.decision.verdict, "reason": found.decision.reason, "claims": found.decision.results}
-        _print_json({"exit_code": EXIT[found.decision.verdict], **row, "notes": found.notes})
+        print_json({"exit_code": EXIT[found.decision.verdict], **row, "notes": found.notes})
     else:
         show_decision(found.decision, notes=found.notes)
     return EXIT[found.decision.verdict]
 
 
-@app.command()
-def estimate(
-    files: Annotated[list[Path], typer.Argument(help="Tables of scores: Parquet, CSV, JSON lines.")],
-    compare: Annotated[
-        tuple[str, str] | None, typer.Option(help="Two arms: the first minus the second, item by item.")
-    ] = None,
-    measure: Annotated[
-        list[str] | None, typer.Option(help="A column of scores, in a wide table; may be repeated.")
-    ] = None,
-    item: Annotated[str | None, typer.Option(help="The column of item ids.")] = None,
-    value: Annotated[str | None, typer.Option(help="The column of scores, in a long table.")] = None,
-    arm: Annotated[str | None, typer.Option(help="The column of arms. Default: each file is one.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="The column of the independent unit.")] = None,
-    epoch: Annotated[str | None, typer.Option(help="The column that numbers several answers to one item.")] = None,
-    replicate: Annotated[str | None, typer.Option(help="The column that numbers an arm's training runs.")] = None,
-    scorer_kind: Annotated[
-        str | None, typer.Option(help="The column that says program, judge or human (gold labels).")
-    ] = None,
-    weight: Annotated[str | None, typer.Option(help="The column of weights.")] = None,
-    stratum: Annotated[str | None, typer.Option(help="The column of strata.")] = None,
-    by_stratum: Annotated[bool, typer.Option("--by-stratum", help="A row for each stratum as well.")] = False,
-    claim: Annotated[str | None, typer.Option(help='"below .05" or "above .9", of arms or comparison.')] = None,
-    confidence: Annotated[float, typer.Option(help="With which the claim is to be shown.")] = 0.95,
-    margin: Annotated[float | None, typer.Option(help="How large a difference may be and not matter.")] = None,
-    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    bounds: Annotated[
-        tuple[float, float] | None, typer.Option("--range", help="Lowest and highest possible score.")
-    ] = None,
-    population: Annotated[
-        str, typer.Option(help="process, bank or traffic (docs/measurement/estimate.md).")
-    ] = "process",
-    bank_size: Annotated[int | None, typer.Option(help="Items in the bank that these were drawn from.")] = None,
-    about: Annotated[str, typer.Option(help="artefact, or method: all replicates of the arm.")] = "artefact",
-    missing: Annotated[str, typer.Option(help='worst, "as low", "as high" or dropped.')] = "worst",
-    sizes: Annotated[str, typer.Option(help='Of clusters: "may matter", or unrelated to the scores.')] = "may matter",
-    as_json: Json = False,
-) -> int:
-    """Value, interval and comparison of a table of scores. With --claim exit code 0 PASS, 3 UNDECIDED, 4 FAIL."""
-    from trialist.cli import estimate as command
-    from trialist.cli.estimate_screen import show
-    from trialist.logs.table import Columns
-    from trialist.measurement.claims import threshold_of
-
-    columns = Columns(
-        item=item, value=value, arm=arm, cluster=cluster, epoch=epoch, replicate=replicate, weight=weight,
-        stratum=stratum, scorer_kind=scorer_kind, measures=tuple(measure or ()),
-    )  # fmt: skip
-    question = command.Question(
-        columns, compare, by_stratum, level, None if claim is None else threshold_of(claim, confidence), margin, bounds,
-        population=cast(Any, population), about=cast(Any, about), bank_size=bank_size, missing=cast(Any, missing),
-        sizes=cast(Any, sizes),
-    )  # fmt: skip
-    found = command.answer(files, question)
-    code = command.exit_code(found)
-    _print_json({"exit_code": code, **command.record(found)}) if as_json else show(found, level=level)
-    return code
+app.command("estimate")(measuring.estimate)
+app.command("power")(measuring.power)
 
 
 @app.command()
@@ -249,38 +190,6 @@ def score(
     return score_lines(file, Options(model, out, dtype, restart, as_json, quiet))
 
 
-@app.command()
-def power(
-    claim: Annotated[str | None, typer.Option(help="What is to be shown: 'below .01', 'above -.03'.")] = None,
-    true: Annotated[float | None, typer.Option(help="Of a claim: the true rate, mean or difference.")] = None,
-    difference: Annotated[float | None, typer.Option(help="Of a comparison: the true difference.")] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="A comparison whose difference is asked for.")] = False,
-    items: Annotated[int | None, typer.Option("--items", "--n", help="Number of items.")] = None,
-    clusters: Annotated[int | None, typer.Option(help="Number of clusters.")] = None,
-    cluster_size: Annotated[int | None, typer.Option(help="Items a cluster.")] = None,
-    icc: Annotated[float, typer.Option(help="Intraclass correlation within clusters.")] = 0.0,
-    discordant: Annotated[float | None, typer.Option(help="Share of items on which two conditions differ.")] = None,
-    sd: Annotated[float | None, typer.Option(help="Of a graded score, for pairs of the difference.")] = None,
-    low: Annotated[float | None, typer.Option(help="Lowest graded value; below 0 for differences.")] = None,
-    high: Annotated[float | None, typer.Option(help="Highest graded value.")] = None,
-    epochs: Annotated[int, typer.Option(help="Answers averaged for each item.")] = 1,
-    epoch_share: Annotated[float, typer.Option(help="Share of an answer's variance between epochs.")] = 0.0,
-    confidence: Annotated[float, typer.Option(help="Of a claim's bound, or the level of an interval.")] = 0.95,
-    power: Annotated[float, typer.Option(help="The power wanted.")] = 0.8,
-    sequential: Annotated[bool, typer.Option("--sequential", help="Stop when decided; --items is the most.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the simulation, where one is needed.")] = 0,
-    repetitions: Annotated[int, typer.Option(help="Of the simulation.")] = 400,
-    plot: Annotated[Path | None, typer.Option(help="Write the curve to FILE.html or FILE.svg.")] = None,
-    as_json: Json = False,
-) -> int:
-    """What a design could see, or how many items it needs."""
-    given = dict(locals())  # before any other name exists here
-    from trialist.cli.power import Options
-    from trialist.cli.power import power as show_power
-
-    return show_power(Options(**given))
-
-
 @app.command("list")
 def list_names(
     kind: Annotated[str, typer.Argument(help="evaluations, interventions, threats or models.")],
@@ -292,7 +201,7 @@ def list_names(
     from trialist.cli.results import show_rows
 
     rows = listing(kind, name)
-    _print_json({kind: rows}) if as_json else show_rows(rows)
+    print_json({kind: rows}) if as_json else show_rows(rows)
     return 0
 
 
@@ -303,7 +212,7 @@ def doctor(as_json: Json = False) -> int:
     from trialist.cli.results import show_rows
 
     rows = examine()
-    _print_json({"parts": rows}) if as_json else show_rows(rows)
+    print_json({"parts": rows}) if as_json else show_rows(rows)
     return 0
 
 
@@ -326,7 +235,7 @@ def organism_list(as_json: Json = False) -> int:
     from trialist.cli.results import show_rows
 
     rows = organisms()
-    _print_json({"organisms": rows}) if as_json else show_rows(rows)
+    print_json({"organisms": rows}) if as_json else show_rows(rows)
     return 0
 
 
@@ -344,5 +253,5 @@ def organism_build(
     folder = out or Path("organisms") / Path(name).stem
     with Screen(folder, silent=as_json) as screen:
         row = build_organism(name, folder, screen)
-    _print_json(row) if as_json else show_rows([row])
+    print_json(row) if as_json else show_rows([row])
     return 0
