@@ -118,7 +118,7 @@ def cell_of(row: Row) -> check.CellResult:
 
 
 def tables(rows: list[Row]) -> Iterator[str]:
-    """A table for ours and one for the peers, a row a case; below each what fails."""
+    """A table for ours and one for the peers, a row a case; below ours what fails."""
     for title, mine in (("Trialist", True), ("Peers, on the same draws", False)):
         part = [row for row in rows if row["estimator"].startswith("trialist") == mine]
         names = list(dict.fromkeys(row["estimator"] for row in part))
@@ -131,9 +131,9 @@ def tables(rows: list[Row]) -> Iterator[str]:
             label = next(f"{row['group']}: {row['name']}" for row in found if row)
             yield f"| {label} | " + " | ".join(_text(row, names, part) for row in found) + " |"
         yield ""
-        for row in part:
+        for row in part if mine else []:
             if why := _failures(row, part):
-                yield f"- {row['estimator']}, {row['name']}: {why}"
+                yield f"- {row['estimator'].removeprefix('trialist, ')}, {row['name']}: {why}"
 
 
 def _text(row: Row | None, names: list[str], part: list[Row]) -> str:

@@ -54,11 +54,17 @@ class Method:
 
 
 METHODS: Mapping[MethodName, Method] = {
-    "wilson": Method("Wilson score interval", "Wilson 1927", "independent binary items"),
+    "wilson": Method(
+        "Wilson score interval",
+        "Wilson 1927",
+        "independent binary items",
+        "covers .915 at worst in our stress set (10 items, rate .05)",
+    ),
     "wilson-effective": Method(
         "Wilson score interval at the effective sample size of the clusters",
         "Korn & Graubard 1998; Wilson 1927",
         "binary items that share clusters or have unequal weights",
+        "covers .929 at worst in our stress set (20 clusters, rate .5)",
     ),
     "tango": Method(
         "Tango score interval for paired proportions; mid-p McNemar test",
@@ -70,11 +76,17 @@ METHODS: Mapping[MethodName, Method] = {
         "Tango 1998; Korn & Graubard 1998",
         "two cells on the same binary items, which share clusters",
     ),
-    "t": Method("t interval", "Student 1908", "independent graded items, enough of them for their skewness"),
+    "t": Method(
+        "t interval",
+        "Student 1908",
+        "independent graded items, enough of them for their skewness",
+        "covers .946 at worst in our stress set; less with heavy tails and no bounds",
+    ),
     "cr2": Method(
         "bias-reduced cluster-robust (CR2) t interval, Satterthwaite degrees of freedom",
         "Bell & McCaffrey 2002; Pustejovsky & Tipton 2018",
         "graded items that share clusters",
+        "covers .939 at worst in our stress set (30 clusters of unequal size)",
     ),
     "jackknife": Method(
         "delete-one-cluster jackknife, t with C - 1 degrees of freedom",
@@ -85,6 +97,7 @@ METHODS: Mapping[MethodName, Method] = {
         "two-way cluster-robust t interval",
         "Cameron, Gelbach & Miller 2011",
         "two facets that cut across each other, such as items and training runs",
+        "covered .934 at worst from 5 x 5 to 30 x 8 facets",
     ),
     "bootstrap-t": Method(
         "studentised cluster bootstrap",
