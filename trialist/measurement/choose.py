@@ -70,11 +70,13 @@ METHODS: Mapping[MethodName, Method] = {
         "Tango score interval for paired proportions; mid-p McNemar test",
         "Tango 1998; Fagerland et al. 2013",
         "two cells on the same independent binary items",
+        "one limit covers .938 at 40 pairs with a loss of .06 (exact); both together .952 at worst in our stress set",
     ),
     "tango-effective": Method(
         "Tango score interval at the effective number of pairs of the clusters; mid-p sign test over clusters",
         "Tango 1998; Korn & Graubard 1998",
         "two cells on the same binary items, which share clusters",
+        "covers .96 at worst in our stress set; no guarantee",
     ),
     "t": Method(
         "t interval",
@@ -92,6 +94,7 @@ METHODS: Mapping[MethodName, Method] = {
         "delete-one-cluster jackknife, t with C - 1 degrees of freedom",
         "Efron & Tibshirani 1993",
         "a function of several means",
+        "covers .940 at worst in our stress set (8 clusters, a ratio); about .90 at five",
     ),
     "crossed": Method(
         "two-way cluster-robust t interval",
@@ -103,6 +106,7 @@ METHODS: Mapping[MethodName, Method] = {
         "studentised cluster bootstrap",
         "Davison & Hinkley 1997; Cameron, Gelbach & Miller 2008",
         "graded values too skewed for a t interval",
+        "covers .954 at worst in our stress set; less with heavy tails and no bounds",
     ),
     "betting-interval": Method(
         "betting interval over clusters, finite-sample valid",
@@ -118,11 +122,13 @@ METHODS: Mapping[MethodName, Method] = {
         "t interval with the finite population correction",
         "Cochran 1977",
         "a simple random sample of a fixed bank of graded items",
+        "covers .950 in our stress set; less where the bank is very skewed",
     ),
     "within": Method(
         "t interval from the variance between epochs within items",
         "Cochran 1977",
         "all items of a fixed bank, each answered several times",
+        "not in our stress set",
     ),
     "clopper-pearson": Method("one-sided exact bounds", "Clopper & Pearson 1934", "independent binary items"),
     "betting": Method(
