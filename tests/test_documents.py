@@ -55,6 +55,20 @@ def test_the_example_of_local_models() -> None:
     assert len(lines) == 6
 
 
+def test_the_example_of_measuring(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, ROOT / "examples/measure_scores.py"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    lines = found.stdout.splitlines()
+    assert lines[1] == "PASS after 70 answers; checks: ok"
+    assert "with gold labels" in lines[3]
+    command = lines[0].split()
+    table = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, check=True, cwd=tmp_path
+    ).stdout
+    assert "tuned minus base" in table
+
+
 @pytest.mark.torch
 def test_the_scoring_benchmark_prints_its_rows() -> None:
     options = ["--random", "tiny", "--items", ".02", "--threads", "1", "--batches", "16", "--json"]
