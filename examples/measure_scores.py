@@ -33,9 +33,8 @@ def gate_that_stops() -> None:
     while gate.verdict is None:
         gate.update(float(generator.random() < 0.005))
     certificate = gate.certificate()
-    print(
-        f"{certificate.verdict} after {certificate.num_seen} answers; checks: {verify(certificate, gate.values) or 'ok'}"
-    )
+    problems = verify(certificate, gate.values)
+    print(f"{certificate.verdict} after {certificate.num_seen} answers; checks: {problems or 'ok'}")
     print(f"a fixed sample needs {num_runs_needed(0.05)} clean runs, and may be looked at once")
 
 
