@@ -94,7 +94,7 @@ METHODS: Mapping[MethodName, Method] = {
         "delete-one-cluster jackknife, t with C - 1 degrees of freedom",
         "Efron & Tibshirani 1993",
         "a function of several means",
-        "covers .940 at worst in our stress set (8 clusters, a ratio); about .90 at five",
+        "covers .937 at worst in our stress set (8 clusters, a ratio); about .90 at five",
     ),
     "crossed": Method(
         "two-way cluster-robust t interval",

@@ -45,7 +45,7 @@ def _exact(lowest: Sample, highest: Sample, confidence: float, _: Side | None, b
 
 
 def _betting(lowest: Sample, highest: Sample, confidence: float, _: Side | None, bank: Bank | None) -> Bounds:
-    below, above = _clusters(lowest), _clusters(highest)
+    below, above = _both(lowest, highest)
     low, high = lowest.metric.low, lowest.metric.high
     lower = betting.lower_mean(below.means, below.sizes, low=low, high=high, confidence=confidence)
     return lower, betting.upper_mean(above.means, above.sizes, low=low, high=high, confidence=confidence), ""
@@ -53,14 +53,14 @@ def _betting(lowest: Sample, highest: Sample, confidence: float, _: Side | None,
 
 def _rare_clusters(lowest: Sample, highest: Sample, confidence: float, side: Side | None, bank: Bank | None) -> Bounds:
     half = (1 + confidence) / 2
-    below, above = _clusters(lowest), _clusters(highest)
+    below, above = _both(lowest, highest)
     lower, upper, _ = _betting(lowest, highest, half, side, bank)
     counted = cluster_bound.lower_mean(below.means, below.sizes, confidence=half)
     return max(lower, counted), min(upper, cluster_bound.upper_mean(above.means, above.sizes, confidence=half)), ""
 
 
 def _difference(lowest: Sample, highest: Sample, confidence: float, side: Side | None, bank: Bank | None) -> Bounds:
-    below, above, high = _clusters(lowest), _clusters(highest), lowest.metric.high
+    (below, above), high = _both(lowest, highest), lowest.metric.high
     bounds = noninferiority.difference_bounds(
         below.means / high, below.sizes, confidence=confidence, side=side, binary=lowest.binary,
         highest=above.means / high,
@@ -103,6 +103,12 @@ def _weighted_hoeffding(lowest: Sample, highest: Sample, confidence: float) -> B
     squares = float((share**2).sum()) / (2 * int(lowest.num_epochs.min()))
     reach = (high - low) * math.sqrt(-math.log1p(-confidence) * squares)
     return max(low, _clusters(lowest).mean - reach), min(high, _clusters(highest).mean + reach), ""
+
+
+def _both(lowest: Sample, highest: Sample) -> tuple[clustered.Clusters, clustered.Clusters]:
+    """The clusters of both samples; they are one and the same where nothing is missing."""
+    below = _clusters(lowest)
+    return below, below if highest is lowest else _clusters(highest)
 
 
 def _clusters(sample: Sample) -> clustered.Clusters:
