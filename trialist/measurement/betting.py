@@ -38,8 +38,6 @@ MOST_CELLS = 2**14
 CAP = 0.75
 """Largest share of the capital at risk in one bet. The paper suggests 1/2 or 3/4; 3/4 is tighter for rare events."""
 TOLERANCE = 1e-12
-ROOT = 1e-9
-"""How exactly the bound is found; it lies on the safe side of the root by a few times this."""
 CHUNK = 16
 """Factors multiplied before a logarithm is taken: each lies in [1/4, 1e12], so sixteen of them stay in range."""
 
@@ -63,9 +61,9 @@ def upper_mean(
     # K at the sample's mean may already exceed 1/alpha where the bets were lucky: the bound is the mean then.
     if log_capital(below, bets, sample) >= target:
         return low + (high - low) * below
-    root = float(brentq(lambda m: log_capital(m, bets, sample) - target, below, above, xtol=ROOT))
+    root = float(brentq(lambda m: log_capital(m, bets, sample) - target, below, above, xtol=TOLERANCE))
     # The root is known up to the tolerance; the bound stays on its safe side.
-    return min(high, low + (high - low) * (root + 4 * ROOT))
+    return min(high, low + (high - low) * (root + 4 * TOLERANCE))
 
 
 def lower_mean(
