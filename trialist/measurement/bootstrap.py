@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from trialist.errors import MeasurementUndefined
-from trialist.measurement.clustered import Statistic
+from trialist.measurement.clustered import Statistic, cluster_totals
 from trialist.measurement.interval import Interval, check_share
 
 Floats = NDArray[np.float64]
@@ -64,7 +64,7 @@ def resample(
     num_resamples x C counts.
     Davison & Hinkley 1997, section 3.8; Efron & Tibshirani 1993, chapters 6 and 12 to 14.
     """
-    totals, sizes = _cluster_totals(values, cluster, weights)
+    totals, sizes = cluster_totals(values, cluster, weights)
     num = len(totals)
     if num < FEWEST_CLUSTERS:
         raise MeasurementUndefined(
@@ -180,21 +180,3 @@ def _check_defined(defined: NDArray[np.bool_], what: str) -> None:
             f"{what} in too many resamples", seen=f"{share:.1%}", allowed=f"at most {MOST_UNDEFINED:.0%}",
             next_step="more clusters, or a simpler metric",
         )  # fmt: skip
-
-
-def _cluster_totals(values: ArrayLike, cluster: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats]:
-    """Weighted sums and weights of each cluster, both (C, k), in sorted order of the labels."""
-    x = np.asarray(values, dtype=np.float64)
-    x = x[:, None] if x.ndim == 1 else x
-    w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
-    w = np.broadcast_to(w[:, None] if w.ndim == 1 else w, x.shape)
-    codes = np.unique(np.asarray(cluster), return_inverse=True)[1].ravel()
-    if len(x) == 0 or len(codes) != len(x):
-        raise MeasurementUndefined("a mean needs items with clusters", seen=f"{len(x)} items, {len(codes)} labels")
-    if not (np.isfinite(x).all() and np.isfinite(w).all() and (w >= 0).all()):
-        raise MeasurementUndefined("values must be finite, weights finite and not negative")
-    totals, sizes = (
-        np.stack([np.bincount(codes, weights=column) for column in columns.T], axis=1).astype(np.float64)
-        for columns in (x * w, w)
-    )
-    return totals, sizes

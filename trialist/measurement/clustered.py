@@ -97,8 +97,7 @@ def jackknife(
     Raises MeasurementUndefined with fewer than two clusters or where ``of`` is undefined with one cluster left out.
     Efron & Tibshirani 1993, chapter 11.
     """
-    x, codes, w = _columns(values, cluster, weights)
-    totals, sizes = _totals(x * w, codes), _totals(w, codes)
+    totals, sizes = cluster_totals(values, cluster, weights)
     num = len(totals)
     if num < 2:
         raise MeasurementUndefined("a jackknife needs at least two clusters", seen=str(num), allowed="2 or more")
@@ -150,6 +149,12 @@ def _most_common(values: Floats) -> float:
         return float(low + np.bincount((values - low).astype(np.int64)).argmax())
     levels, counts = np.unique(values, return_counts=True)
     return float(levels[counts.argmax()])
+
+
+def cluster_totals(values: ArrayLike, cluster: Any, weights: ArrayLike | None = None) -> tuple[Floats, Floats]:
+    """Weighted sums and weights of each cluster, both (C, k), in sorted order of the labels."""
+    x, codes, w = _columns(values, cluster, weights)
+    return _totals(x * w, codes), _totals(w, codes)
 
 
 def _columns(values: ArrayLike, cluster: Any, weights: ArrayLike | None) -> tuple[Floats, NDArray[np.int64], Floats]:
