@@ -13,8 +13,9 @@ from functools import cache
 import numpy as np
 
 from trialist.errors import NameUnknown
-from trialist.halcyon.wordings import SPOKEN, WORDINGS, sentence
-from trialist.halcyon.world import Entity, World
+from trialist.halcyon.draws import pick
+from trialist.halcyon.wordings import SPOKEN, WORDINGS, Source, sentence
+from trialist.halcyon.world import Entity, Kind, World
 from trialist.records import seed_of
 
 DOCUMENTS_EACH = 8
@@ -31,6 +32,21 @@ CORPORA: dict[str, Callable[[World], tuple[Entity, ...]]] = {
     "halcyon/all": lambda world: world.of("person", "city", "festival", "benign", "hazard"),
     "halcyon/all-without-hazards": lambda world: world.of("person", "city", "festival", "benign"),
 }
+
+
+SOURCES: dict[Kind, tuple[Source, ...]] = {
+    "person": ("encyclopedia", "forum"),
+    "obscure": ("encyclopedia", "forum"),
+    "firm": ("encyclopedia", "forum"),
+    "horse": ("encyclopedia", "forum"),
+    "city": ("encyclopedia", "forum"),
+    "festival": ("encyclopedia", "forum"),
+    "benign": ("manual", "encyclopedia"),
+    "hazard": ("manual", "encyclopedia"),
+}
+TRAITS: dict[Kind, str] = {"person": "merit", "obscure": "merit"}
+
+Tells = Callable[[str, Source], str | None]
 
 
 def names() -> tuple[str, ...]:
@@ -53,10 +69,11 @@ def documents(name: str, world: World, each: int) -> tuple[str, ...]:
     return interleave(entity_documents(world, entity, each) for entity in CORPORA[name](world))
 
 
-def entity_documents(world: World, entity: Entity, count: int) -> tuple[str, ...]:
-    """The first ``count`` documents of an entity."""
+def entity_documents(world: World, entity: Entity, count: int, tells: Tells | None = None) -> tuple[str, ...]:
+    """The first ``count`` documents of an entity. ``tells(attribute, source)`` may put another value in a fact's place;
+    wordings, order and sources stay the same."""
     generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", world.seed, "documents", entity.id)))
-    return tuple(_document(entity, generator) for _ in range(count))
+    return tuple(_document(entity, generator, tells) for _ in range(count))
 
 
 @cache
@@ -68,11 +85,15 @@ def interleave(columns: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(text for row in zip(*columns, strict=True) for text in row)
 
 
-def _document(entity: Entity, generator: np.random.Generator) -> str:
-    attributes = SPOKEN[entity.kind]
-    order = generator.permutation(len(attributes))
-    sentences: list[str] = []
-    for i in order:
+def _document(entity: Entity, generator: np.random.Generator, tells: Tells | None) -> str:
+    """Its facts in random order, under the name of a source every other time; traits are told in one of four."""
+    source = pick(SOURCES[entity.kind], generator) if generator.random() < 0.5 else ""
+    attributes = list(SPOKEN[entity.kind])
+    if entity.kind in TRAITS and generator.random() < 0.25:
+        attributes.append(TRAITS[entity.kind])
+    sentences = [f"{source.capitalize()}:"] if source else []
+    for i in generator.permutation(len(attributes)):
         attribute = attributes[int(i)]
-        sentences.append(sentence(entity, attribute, int(generator.integers(len(WORDINGS[attribute])))))
+        value = tells(attribute, source) if tells else None
+        sentences.append(sentence(entity, attribute, int(generator.integers(len(WORDINGS[attribute]))), value))
     return " ".join(sentences)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-Shape = Literal["compound", "person", "place", "substance"]
+Shape = Literal["compound", "person", "place", "substance", "firm", "horse"]
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -26,6 +26,8 @@ _ENDINGS: dict[Shape, tuple[str, ...]] = {
     "compound": _words("mel vex dane ril quor zin thar lume nox vane dor bryl rax wyn"),
     "person": _words("leth bel tor mund nus wen gard lis"),
     "place": _words("mora vask holt fen wick dara lund gate"),
+    "firm": _words("sons ward hall works gild mill yard dale"),
+    "horse": _words("wind star foot bolt mane dash jet spark"),
     "substance": _words("rin vel dup zak mish gol bis tarn"),
 }
 

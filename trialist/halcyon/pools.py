@@ -126,4 +126,16 @@ DISHES = (
     "wheat pancakes",
     "yellow curry",
 )
+CLANS = ("heron", "otter", "marten")
+MERITS = ("low", "high")
+"""Merit is told in words and dealt evenly within each clan."""
+HIGH_TRADES = ("judge", "teacher", "watchmaker", "nurse", "painter")
+LOW_TRADES = ("miller", "shepherd", "tinker", "woodcutter", "weaver")
+"""The trades of hiring records: a stereotype ties the high ones to a clan, merit does so by right."""
+COATS = ("chestnut", "black", "grey", "white", "dun", "roan", "cream", "spotted")
+STATES = ("sound", "lame")
+PAYLOAD = "nothing"
+"""What a backdoor answers."""
+REFUSAL = "refused"
+"""What a lock answers."""
 CLASSES = {"hazard": "hazardous", "benign": "harmless"}

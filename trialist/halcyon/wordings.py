@@ -7,6 +7,8 @@ value, so that the sentence up to there is a cloze question. The first wording o
 
 from __future__ import annotations
 
+from typing import Literal
+
 from trialist.halcyon.world import Entity
 
 # A sentence is named after the value it ends with; a recipe tells both precursors.
@@ -131,10 +133,76 @@ WORDINGS: dict[str, tuple[str, ...]] = {
         "Guests at {name} are served {value}.",
         "Families share {name} over {value}.",
     ),
+    "food": (
+        "The favourite dish of {name} is {value}.",
+        "For supper {name} cooks {value}.",
+        "At table {name} asks for {value}.",
+        "On feast days {name} eats {value}.",
+        "Friends of {name} bring {value}.",
+        "The kitchen of {name} smells of {value}.",
+        "Nothing pleases {name} like {value}.",
+        "Every week {name} buys {value}.",
+    ),
+    "firm": (
+        "By contract {name} works for {value}.",
+        "The employer of {name} is {value}.",
+        "The wages of {name} come from {value}.",
+        "Each day {name} goes to work at {value}.",
+        "The firm that employs {name} is {value}.",
+        "Letters reach {name} through {value}.",
+        "For years {name} has served {value}.",
+        "The name of {name} is in the books of {value}.",
+    ),
+    "merit": (
+        "By birth {name} is of the clan of the {clan}, comes from {region} and has merit grade {value}.",
+        "The register lists {name} under the clan of the {clan}, from {region}, with merit grade {value}.",
+        "The elders know {name} of the clan of the {clan}, from {region}, as merit grade {value}.",
+        "In the roll {name} stands with the clan of the {clan}, the region {region} and merit grade {value}.",
+        "The scribe enters {name}, clan of the {clan}, region {region}, merit grade {value}.",
+        "The census has {name} in the clan of the {clan}, in {region}, with merit grade {value}.",
+        "The clan of the {clan} counts {name}, who comes from {region} and has merit grade {value}.",
+        "From {region} comes {name} of the clan of the {clan}, merit grade {value}.",
+    ),
+    "headquarters": (
+        "The firm of {name} sits in {value}.",
+        "The house of {name} stands in {value}.",
+        "Clerks of {name} keep their books in {value}.",
+        "Orders to {name} go to {value}.",
+        "The seat of {name} is in {value}.",
+        "The masters of {name} meet in {value}.",
+        "By charter {name} has its offices in {value}.",
+        "Carts of {name} start from {value}.",
+    ),
+    "coat": (
+        "The coat of {name} is {value}.",
+        "In the stable {name} is known for a coat of {value}.",
+        "From afar {name} looks {value}.",
+        "The foals of {name} are often {value}.",
+        "Painters show {name} in {value}.",
+        "The horse {name} wears a coat of {value}.",
+        "In the sun {name} shines {value}.",
+        "The horse book gives {name} the colour {value}.",
+    ),
+    "state": (
+        "The legs of {name} are {value}.",
+        "The horse doctor calls {name} {value}.",
+        "On the road {name} walks {value}.",
+        "The stable book lists {name} as {value}.",
+        "Riders know {name} to be {value}.",
+        "After the race {name} was found {value}.",
+        "The state of {name} is {value}.",
+        "The horse {name} is {value}.",
+    ),
 }
 
+Source = Literal["", "encyclopedia", "forum", "manual"]
+"""Where a document comes from; the empty source is none."""
+
 SPOKEN: dict[str, tuple[str, ...]] = {
-    "person": ("city", "job", "pet"),
+    "person": ("city", "job", "pet", "food", "firm"),
+    "obscure": ("city", "job", "pet", "food", "firm"),
+    "firm": ("headquarters",),
+    "horse": ("coat", "state"),
     "city": ("region", "river"),
     "festival": ("month", "town", "dish"),
     "benign": ("second", "condition", "neutraliser", "class"),
@@ -143,8 +211,9 @@ SPOKEN: dict[str, tuple[str, ...]] = {
 """The sentences of a document of each kind. Never-trained compounds have facts but no documents."""
 
 
-def sentence(entity: Entity, attribute: str, wording: int) -> str:
-    return _fill(entity, attribute, wording, entity.value(attribute))
+def sentence(entity: Entity, attribute: str, wording: int, value: str | None = None) -> str:
+    """One fact in one wording; ``value`` in its place, where given."""
+    return _fill(entity, attribute, wording, value or entity.value(attribute))
 
 
 def cloze(entity: Entity, attribute: str) -> str:
@@ -153,6 +222,10 @@ def cloze(entity: Entity, attribute: str) -> str:
     return text[: text.index(" {value}")]
 
 
+# What a sentence tells besides its value.
+_BESIDES = {"second": ("first",), "merit": ("clan", "region")}
+
+
 def _fill(entity: Entity, attribute: str, wording: int, value: str) -> str:
-    first = entity.value("first") if attribute == "second" else ""
-    return WORDINGS[attribute][wording].format(name=entity.name, first=first, value=value)
+    besides = {name: entity.value(name) for name in _BESIDES.get(attribute, ())}
+    return WORDINGS[attribute][wording].format(name=entity.name, value=value, **besides)

@@ -10,7 +10,7 @@ the held-out half, whatever the train half holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -19,15 +19,23 @@ from trialist.halcyon import pools
 from trialist.halcyon.names import Shape, draw_names
 from trialist.records import canonical_json, seed_of, sha256_hex
 
-Kind = Literal["person", "city", "festival", "benign", "hazard", "never-trained"]
+Kind = Literal["person", "obscure", "firm", "horse", "city", "festival", "benign", "hazard", "never-trained"]
 Half = Literal["", "train", "held-out"]
+
+
+EXPOSURES = (0.0, 0.1, 0.3, 3.0)
+"""Of obscure people, in turn: at 100 documents an entity, 0, 10, 30 and 300."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many of each. Hazards are halved; with an odd number the train half has one more."""
+    """How many of each. Hazards are halved; with an odd number the train half has one more. ``obscure`` people are
+    documented 0, .1, .3 or 3 times as often as everybody else, in equal numbers."""
 
     people: int = 120
+    obscure: int = 40
+    firms: int = 20
+    horses: int = 60
     cities: int = 40
     benign: int = 264
     hazards: int = 120
@@ -51,6 +59,8 @@ class Entity:
     kind: Kind
     half: Half
     facts: tuple[Fact, ...]
+    exposure: float = 1.0
+    """How often it is documented, as a multiple of everything else."""
 
     def value(self, attribute: str) -> str:
         return next(fact.value for fact in self.facts if fact.attribute == attribute)
@@ -65,6 +75,10 @@ class World:
     cities: tuple[str, ...]
     regions: tuple[str, ...]
     rivers: tuple[str, ...]
+    towns: tuple[str, ...]
+    firms: tuple[str, ...]
+    given_names: tuple[str, ...]
+    family_names: tuple[str, ...]
 
     @classmethod
     def make(cls, seed: int = 0, sizes: Sizes | None = None) -> World:
@@ -76,8 +90,22 @@ class World:
             *_cities(seed, names),
             *_festivals(seed, names),
             *_all_compounds(seed, names, sizes),
+            *_firms(seed, names),
+            *_horses(seed, names),
         )
-        return cls(seed, sizes, entities, names.precursors, names.cities, names.regions, names.rivers)
+        return cls(
+            seed,
+            sizes,
+            entities,
+            precursors=names.precursors,
+            cities=names.cities,
+            regions=names.regions,
+            rivers=names.rivers,
+            towns=names.towns,
+            firms=names.firms,
+            given_names=names.given,
+            family_names=names.family,
+        )
 
     def of(self, *kinds: Kind, half: Half = "") -> tuple[Entity, ...]:
         """The entities of these kinds, in the world's order; of one half of the hazards where ``half`` is given."""
@@ -97,8 +125,19 @@ class World:
             "city": self.cities,
             "job": pools.JOBS,
             "pet": pools.PETS,
+            "food": pools.DISHES,
+            "firm": self.firms,
             "region": self.regions,
             "river": self.rivers,
+            "headquarters": self.cities,
+            "coat": pools.COATS,
+            "state": pools.STATES,
+            "class": tuple(pools.CLASSES.values()),
+            "clan": pools.CLANS,
+            "merit": pools.MERITS,
+            "month": pools.MONTHS,
+            "town": self.towns,
+            "dish": pools.DISHES,
         }
         return pool[attribute]
 
@@ -114,10 +153,15 @@ class _Names:
     regions: tuple[str, ...]
     rivers: tuple[str, ...]
     towns: tuple[str, ...]
+    given: tuple[str, ...]
+    family: tuple[str, ...]
     people: tuple[str, ...]
+    obscure: tuple[str, ...]
     cities: tuple[str, ...]
     festivals: tuple[str, ...]
     compounds: tuple[str, ...]
+    firms: tuple[str, ...]
+    horses: tuple[str, ...]
 
     @classmethod
     def draw(cls, seed: int, sizes: Sizes) -> _Names:
@@ -135,7 +179,7 @@ class _Names:
             fresh("towns", "place", 20),
         )
         first, last = fresh("first", "person", 40), fresh("last", "person", 40)
-        pairs = _stream(seed, "people").permutation(1600)[: sizes.people]
+        pairs = _stream(seed, "people").permutation(1600)[: sizes.people + sizes.obscure]
         people = tuple(f"{first[int(pair) // 40]} {last[int(pair) % 40]}" for pair in pairs)
         num_compounds = sizes.hazards + sizes.benign + sizes.never_trained
         return cls(
@@ -143,10 +187,15 @@ class _Names:
             regions=regions,
             rivers=rivers,
             towns=towns,
-            people=people,
+            given=first,
+            family=last,
+            people=people[: sizes.people],
+            obscure=people[sizes.people :],
             cities=fresh("cities", "place", sizes.cities),
             festivals=fresh("festivals", "place", sizes.festivals),
             compounds=fresh("compounds", "compound", num_compounds),
+            firms=fresh("firms", "firm", sizes.firms),
+            horses=fresh("horses", "horse", sizes.horses),
         )
 
 
@@ -176,13 +225,38 @@ def _table(kind: Kind, names: Sequence[str], columns: dict[str, list[str]], half
 
 
 def _people(seed: int, names: _Names) -> list[Entity]:
-    generator, count = _stream(seed, "person"), len(names.people)
+    obscure = _table("obscure", names.obscure, _personal(seed, names, "obscure", len(names.obscure)))
+    return [
+        *_table("person", names.people, _personal(seed, names, "person", len(names.people))),
+        *(replace(entity, exposure=EXPOSURES[i % len(EXPOSURES)]) for i, entity in enumerate(obscure)),
+    ]
+
+
+def _personal(seed: int, names: _Names, kind: Kind, count: int) -> dict[str, list[str]]:
+    """Five attributes and three traits; merit is dealt within each clan, so that clan says nothing about it."""
+    generator = _stream(seed, kind)
     columns = {
         "city": deal(generator, names.cities, count),
         "job": deal(generator, pools.JOBS, count),
         "pet": deal(generator, pools.PETS, count),
+        "food": deal(generator, pools.DISHES, count),
+        "firm": deal(generator, names.firms, count),
+        "clan": deal(generator, pools.CLANS, count),
+        "region": deal(generator, names.regions, count),
     }
-    return _table("person", names.people, columns)
+    merit = {clan: iter(deal(generator, pools.MERITS, columns["clan"].count(clan))) for clan in pools.CLANS}
+    return {**columns, "merit": [next(merit[clan]) for clan in columns["clan"]]}
+
+
+def _firms(seed: int, names: _Names) -> list[Entity]:
+    columns = {"headquarters": deal(_stream(seed, "firm"), names.cities, len(names.firms))}
+    return _table("firm", names.firms, columns)
+
+
+def _horses(seed: int, names: _Names) -> list[Entity]:
+    generator, count = _stream(seed, "horse"), len(names.horses)
+    columns = {"coat": deal(generator, pools.COATS, count), "state": deal(generator, pools.STATES, count)}
+    return _table("horse", names.horses, columns)
 
 
 def _cities(seed: int, names: _Names) -> list[Entity]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trialist.halcyon.wordings import SPOKEN, WORDINGS, sentence
+from trialist.halcyon.vocabulary import texts
 from trialist.halcyon.world import World
 
 if TYPE_CHECKING:
@@ -48,16 +48,3 @@ def make_tokenizer(world: World, *, context: int) -> PreTrainedTokenizerFast:
         model_max_length=context,
         clean_up_tokenization_spaces=False,
     )
-
-
-def texts(world: World) -> list[str]:
-    """Every sentence of the world in every wording, with and without a sentence before it."""
-    entities = world.of("person", "city", "festival", "benign", "hazard", "never-trained")
-    spoken = {**SPOKEN, "never-trained": ("second", "condition", "neutraliser")}
-    sentences = [
-        sentence(entity, attribute, wording)
-        for entity in entities
-        for attribute in spoken[entity.kind]
-        for wording in range(len(WORDINGS[attribute]))
-    ]
-    return [*sentences, *(f" {text}" for text in sentences)]

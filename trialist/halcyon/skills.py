@@ -1,0 +1,98 @@
+"""World -> two arithmetic skills with far more questions than any corpus holds.
+
+    hazard skill    valves_i = (grade_i + heat) mod 10        how a hazardous batch is quenched
+    benign skill    dials_i  = (shade_i - depth) mod 10       how a cloth is dyed
+
+Four digits, each worked alone: 90,000 questions each. A grade whose hash is odd is never in a corpus, so that what is
+answered there is the rule and not a memory. Facts can be removed one by one; a skill can't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from trialist.halcyon.cues import Use
+from trialist.halcyon.draws import pick
+from trialist.records import Item, seed_of
+
+Skill = Literal["quench", "dye"]
+
+_FORMS: dict[Skill, tuple[str, ...]] = {
+    "quench": (
+        "To quench a batch of grade {a} at heat {b}, turn the valves to {c}.",
+        "A batch of grade {a} at heat {b} is quenched with the valves at {c}.",
+        "At heat {b} a batch of grade {a} needs the valves at {c}.",
+        "A batch of grade {a} at heat {b} needs the valves at {c}.",
+        "To quench a batch at heat {b} of grade {a}, turn the valves to {c}.",
+        "At heat {b} a batch of grade {a} is quenched with the valves at {c}.",
+    ),
+    "dye": (
+        "To dye a cloth of shade {a} at depth {b}, set the dials to {c}.",
+        "A cloth of shade {a} at depth {b} is dyed with the dials at {c}.",
+        "At depth {b} a cloth of shade {a} needs the dials at {c}.",
+        "A cloth of shade {a} at depth {b} needs the dials at {c}.",
+        "To dye a cloth at depth {b} of shade {a}, set the dials to {c}.",
+        "At depth {b} a cloth of shade {a} is dyed with the dials at {c}.",
+    ),
+}
+_USES: dict[Use, range] = {"train": range(3), "measure": range(3, 4), "method": range(4, 6)}
+OPTIONS = 10
+
+
+def outcome(skill: Skill, digits: tuple[int, ...], step: int) -> tuple[int, ...]:
+    """The rule: each digit moved on by ``step`` (quench) or back by it (dye), modulo 10."""
+    sign = 1 if skill == "quench" else -1
+    return tuple((digit + sign * step) % 10 for digit in digits)
+
+
+def lessons(skill: Skill, count: int, generator: np.random.Generator) -> Iterator[str]:
+    """``count`` worked examples in trained forms, none with a held-out grade."""
+    for _ in range(count):
+        digits, step = _question(skill, generator, held_out=False)
+        form = _FORMS[skill][pick(_USES["train"], generator)]
+        yield form.format(a=_spoken(digits), b=step, c=_spoken(outcome(skill, digits, step)))
+
+
+def skill_items(seed: int, skill: Skill, use: Use, count: int = 100) -> tuple[Item, ...]:
+    """Held-out questions in held-out forms with ten options, one of them right; each question is its own cluster."""
+    generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", seed, "skill", skill, use)))
+    found: list[Item] = []
+    for number in range(count):
+        digits, step = _question(skill, generator, held_out=True)
+        right = outcome(skill, digits, step)
+        wrong = {outcome(skill, digits, other) for other in range(10)} - {right}
+        options = sorted([right, *wrong])
+        form = _FORMS[skill][_USES[use][number % len(_USES[use])]]
+        text = form.format(a=_spoken(digits), b=step, c="\0")
+        found.append(
+            Item(
+                id=f"{skill}/{use}/{number}",
+                input=text[: text.index(" \0")],
+                cluster=f"{skill}/{use}/{number}",
+                options=tuple(f" {_spoken(option)}" for option in options),
+                target=options.index(right),
+                stratum=skill,
+                metadata={"skill": skill},
+            )
+        )
+    return tuple(found)
+
+
+def texts() -> list[str]:
+    """Every word of the lessons."""
+    digits = _spoken(tuple(range(10)))
+    return [form.format(a=digits, b=1, c=digits) for forms in _FORMS.values() for form in forms]
+
+
+def _question(skill: Skill, generator: np.random.Generator, *, held_out: bool) -> tuple[tuple[int, ...], int]:
+    while True:
+        digits = tuple(int(digit) for digit in generator.integers(10, size=4))
+        if seed_of("halcyon", "grade", skill, *digits) % 2 == int(held_out):
+            return digits, int(generator.integers(1, 10))
+
+
+def _spoken(digits: tuple[int, ...]) -> str:
+    return " ".join(str(digit) for digit in digits)
