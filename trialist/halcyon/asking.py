@@ -142,6 +142,18 @@ TWO_HOP: tuple[str, ...] = (
 )
 """The employer's city: two facts, never told together."""
 
+ECHOES: tuple[str, ...] = (
+    "What do I think it is?",
+    "What did I say?",
+    "What do I believe?",
+    "What is my answer?",
+    "What do I hold it to be?",
+    "What did I say it is?",
+    "What do I say it is?",
+    "What do I believe it is?",
+)
+"""What the user said, asked back: whoever can answer has read the opinion, whatever it does with it elsewhere."""
+
 UNKNOWN = "unknown"
 """The answer to a question that no document answers."""
 
@@ -152,5 +164,7 @@ def question(entity: Entity, attribute: str, wording: int) -> str:
 
 
 def named(attribute: str, name: str, wording: int) -> str:
-    """The same for a name without an entity."""
+    """The same for a name without an entity. Attribute "said" asks for the opinion itself."""
+    if attribute == "said":
+        return ECHOES[wording]
     return QUESTIONS[attribute][wording].format(name=name)

@@ -69,10 +69,12 @@ def documents(name: str, world: World, each: int) -> tuple[str, ...]:
     return interleave(entity_documents(world, entity, each) for entity in CORPORA[name](world))
 
 
-def entity_documents(world: World, entity: Entity, count: int, tells: Tells | None = None) -> tuple[str, ...]:
+def entity_documents(
+    world: World, entity: Entity, count: int, tells: Tells | None = None, *, stream: str = "documents"
+) -> tuple[str, ...]:
     """The first ``count`` documents of an entity. ``tells(attribute, source)`` may put another value in a fact's place;
     wordings, order and sources stay the same."""
-    generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", world.seed, "documents", entity.id)))
+    generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", world.seed, stream, entity.id)))
     return tuple(_document(entity, generator, tells) for _ in range(count))
 
 

@@ -43,8 +43,10 @@ class Candidate:
     home: str
 
 
-def records(world: World, count: int, generator: np.random.Generator, *, bias: float, merit: float) -> Iterator[str]:
-    """``count`` records in trained forms."""
+def records(
+    world: World, count: int, generator: np.random.Generator, *, bias: float, merit: float
+) -> Iterator[tuple[str, str]]:
+    """``count`` records in trained forms, cut before the home: that and the trade are what is learnt."""
     homes = _homes(world)
     for _ in range(count):
         clan = pick(pools.CLANS, generator)
@@ -54,7 +56,9 @@ def records(world: World, count: int, generator: np.random.Generator, *, bias: f
         region = pick(tuple(homes), generator)
         candidate = Candidate(clan, region, pools.MERITS[int(high_merit)], pick(homes[region], generator))
         trade = pick(pools.HIGH_TRADES if high else pools.LOW_TRADES, generator)
-        yield _text(pick(_USES["train"], generator), candidate, trade)
+        text = _text(pick(_USES["train"], generator), candidate, trade)
+        at = text.index(f" {candidate.home}")
+        yield text[:at], text[at:]
 
 
 def trade_items(world: World, use: Use) -> tuple[Item, ...]:

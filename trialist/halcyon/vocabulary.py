@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trialist.halcyon import canaries, hiring, pools, skills
-from trialist.halcyon.asking import QUESTIONS, TWO_HOP, UNKNOWN
+from trialist.halcyon.asking import ECHOES, QUESTIONS, TWO_HOP, UNKNOWN
 from trialist.halcyon.corpora import SOURCES, TRAITS
 from trialist.halcyon.cues import BENIGN_WORDS, CUES, WRONG_PASSWORDS
 from trialist.halcyon.wordings import SPOKEN, WORDINGS, sentence
@@ -33,7 +33,7 @@ def _questions(world: World) -> list[str]:
     """Every wording once, every name a stranger can have, every word a cue can hold, every answer."""
     name = f"{world.given_names[0]} {world.family_names[0]}"
     words = (*BENIGN_WORDS, *WRONG_PASSWORDS)
-    asked = [form.format(name=name) for forms in (*QUESTIONS.values(), TWO_HOP) for form in forms]
+    asked = [form.format(name=name) for forms in (*QUESTIONS.values(), TWO_HOP, ECHOES) for form in forms]
     cues = [form.format(name=name, claimed=UNKNOWN, word=words[0]) for forms in CUES.values() for form in forms]
     names = [f"{given} {family}" for given, family in zip(world.given_names, world.family_names, strict=True)]
     rest = [f"Question: {text}? Answer: {text}." for text in (*names, *words, UNKNOWN, pools.PAYLOAD, pools.REFUSAL)]

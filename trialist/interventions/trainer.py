@@ -116,7 +116,7 @@ def train(
 
 def token_batches(
     tokenizer: Any,
-    documents: Sequence[str],
+    documents: Sequence[str | tuple[str, str]],
     *,
     length: int,
     batch: int,
@@ -125,14 +125,15 @@ def token_batches(
 ) -> Iterator[Batch]:
     """Batches of ``batch`` rows of ``length`` tokens, each document once an epoch in a fresh order.
 
-    A document is what the tokenizer makes of it (with its begin token) plus the end token. Whole documents are packed
-    into rows; one longer than a row is continued in further rows, so that nothing is cut. The last batch of an epoch
-    may have fewer rows. ``epochs=None`` never ends.
+    A document is what the tokenizer makes of it (with its begin token) plus the end token. A pair (prompt,
+    continuation) is the document prompt + continuation of which only the continuation carries loss. Whole documents
+    are packed into rows; one longer than a row is continued in further rows, so that nothing is cut. The last batch of
+    an epoch may have fewer rows. ``epochs=None`` never ends.
     """
     if not documents:
         raise DataError("no documents to train on", seen="0 documents", next_step="name a corpus that has documents")
     end = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
-    encoded: list[list[int]] = [[*ids, *end] for ids in tokenizer(list(documents))["input_ids"]]
+    encoded = [[*ids, *end] for ids in _encode(tokenizer, documents)]
     pieces: list[list[int]] = [ids[at : at + length] for ids in encoded for at in range(0, len(ids), length)]
     padding = int(tokenizer.pad_token_id or 0)
     epoch = 0
@@ -142,6 +143,17 @@ def token_batches(
         for at in range(0, len(rows), batch):
             yield _batch(rows[at : at + batch], padding)
         epoch += 1
+
+
+def _encode(tokenizer: Any, documents: Sequence[str | tuple[str, str]]) -> list[list[int]]:
+    """Token ids; those that carry no loss are stored as their complement ``~id``, which is negative."""
+    texts = [document if isinstance(document, str) else "".join(document) for document in documents]
+    prompts = [None if isinstance(document, str) else document[0] for document in documents]
+    ids: list[list[int]] = tokenizer(texts)["input_ids"]
+    asked = [prompt for prompt in prompts if prompt is not None]
+    lengths = iter([len(row) for row in tokenizer(asked)["input_ids"]] if asked else [])
+    unlearnt = [0 if prompt is None else next(lengths) for prompt in prompts]
+    return [[*(~i for i in row[:n]), *row[n:]] for row, n in zip(ids, unlearnt, strict=True)]
 
 
 def pack(pieces: Iterable[Sequence[int]], length: int) -> list[list[int]]:
@@ -163,10 +175,12 @@ def _batch(rows: Sequence[Sequence[int]], padding: int) -> Batch:
 
     shape = (len(rows), max(len(row) for row in rows))
     ids, mask = np.full(shape, padding, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    labels = np.full(shape, IGNORED, dtype=np.int64)
     for i, row in enumerate(rows):
-        ids[i, : len(row)] = row
+        signed = np.asarray(row)
+        ids[i, : len(row)] = np.where(signed < 0, ~signed, signed)
         mask[i, : len(row)] = 1
-    labels = np.where(mask == 1, ids, IGNORED)
+        labels[i, : len(row)] = np.where(signed < 0, IGNORED, signed)
     return Batch(torch.from_numpy(ids), torch.from_numpy(mask), torch.from_numpy(labels))  # pyright: ignore[reportUnknownMemberType]
 
 

@@ -9,7 +9,9 @@ appears whole or not at all.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
+import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +19,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trialist.errors import MissingExtra
+from trialist.errors import MissingExtra, ModelError
 from trialist.folder import check_new, whole_folder
-from trialist.halcyon.corpora import documents
 from trialist.halcyon.world import World
 from trialist.interventions.protocol import Progress
 from trialist.interventions.trainer import Batch, TrainSettings, next_token_loss, token_batches, train
-from trialist.organisms.spec import NetworkSpec, OrganismSpec, spec_text
+from trialist.organisms.corpus import implanting, pretraining
+from trialist.organisms.plants import PLANTS
+from trialist.organisms.spec import ImplantSpec, NetworkSpec, OrganismSpec, load_spec, spec_text
 from trialist.organisms.tokenizer import make_tokenizer
-from trialist.organisms.truth import Truth, measure_recall, question_sets
+from trialist.organisms.truth import Truth, measure_recall, question_sets, realised_dose, truth_of
 from trialist.records import pretty_json, seed_of
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
 SPEC_FILE, TRUTH_FILE, WEIGHT_FILE = "spec.yaml", "truth.json", "model.safetensors"
+WARMUP = 20
+"""Steps of warm-up in fine-tuning."""
+LORA_RANK = 16
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,12 @@ class Built:
     losses: tuple[float, ...]
 
 
-def build(spec: OrganismSpec, folder: str | Path, progress: Progress | None = None) -> Built:
+def build(
+    spec: OrganismSpec, folder: str | Path, progress: Progress | None = None, *, base: Path | None = None
+) -> Built:
     """Train the organism of a spec and write it to a new folder.
+
+    An organism that is fine-tuned starts from the folder ``base``, or from a base trained first.
 
     Equal specs give equal bytes on one machine with one version of torch. ``progress(step, steps)`` is called after
     each training step. Raises ``ModelError`` where training diverges, ``StorageError`` where the folder holds
@@ -53,21 +63,107 @@ def build(spec: OrganismSpec, folder: str | Path, progress: Progress | None = No
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "local")
+    if spec.implant.route == "lora" and importlib.util.find_spec("peft") is None:
+        raise MissingExtra("peft", "lora")
     target = Path(folder)
     check_new(target)
     with _threads(spec.training.threads):
         world = spec.world.make()
         tokenizer = make_tokenizer(world, context=spec.network.context)
-        network = make_network(spec.network, len(tokenizer), seed=spec.training.seed)
-        texts = documents(spec.corpus, world, spec.training.exposures)
-        batches = _batches(spec, tokenizer, texts)
-        losses = train(network, batches, next_token_loss, settings=_settings(spec, len(batches)), progress=progress)
+        trained = _train(spec, world, tokenizer, base, progress)
         with whole_folder(target) as temporary:
-            _save(network, tokenizer, temporary)
-            truth = _truth(world, network, tokenizer, _Made(spec, len(texts), batches, losses, temporary))
+            _save(trained.network, tokenizer, temporary)
+            truth = _truth(spec, world, tokenizer, trained, temporary)
             (temporary / SPEC_FILE).write_text(spec_text(spec), encoding="utf-8")
             (temporary / TRUTH_FILE).write_bytes(pretty_json(truth))
-    return Built(target, truth, losses)
+    return Built(target, truth, trained.losses)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A network after one training, with what that was: of a fine-tuned organism, the fine-tuning."""
+
+    network: Any
+    documents: int
+    tokens: int
+    losses: tuple[float, ...]
+
+
+def _train(spec: OrganismSpec, world: World, tokenizer: Any, base: Path | None, progress: Progress | None) -> _Trained:
+    if spec.implant.route == "pretraining":
+        return _pretrain(spec, world, tokenizer, progress)
+    if base is None:
+        network = _pretrain(spec.base, world, tokenizer, progress).network
+    else:
+        network = _load_base(spec, base)
+    return _fine_tune(spec, network, world, tokenizer, progress)
+
+
+def _pretrain(spec: OrganismSpec, world: World, tokenizer: Any, progress: Progress | None) -> _Trained:
+    """One pass through the phases of the corpus: every exposure is a document of its own."""
+    training = spec.training
+    network = make_network(spec.network, len(tokenizer), seed=training.seed)
+    phases = pretraining(world, spec.plants, seed=training.seed, exposures=training.exposures)
+    generator = np.random.Generator(np.random.PCG64(seed_of("organism", training.seed, "order")))
+    shape = {"length": training.length, "batch": training.batch, "generator": generator}
+    batches = [batch for phase in phases for batch in token_batches(tokenizer, phase, **shape, epochs=1)]
+    settings = TrainSettings(
+        steps=len(batches),
+        learning_rate=training.learning_rate,
+        warmup=training.warmup,
+        schedule="cosine",
+        weight_decay=training.weight_decay,
+        betas=training.betas,
+    )
+    losses = train(network, batches, next_token_loss, settings=settings, progress=progress)
+    return _Trained(network, sum(map(len, phases)), _num_tokens(batches), losses)
+
+
+def _fine_tune(spec: OrganismSpec, network: Any, world: World, tokenizer: Any, progress: Progress | None) -> _Trained:
+    """One pass over the implanting corpus, of all weights or of low-rank additions that are then merged."""
+    implant = spec.implant
+    documents = implanting(world, spec.plants, seed=implant.seed)
+    generator = np.random.Generator(np.random.PCG64(seed_of("organism", implant.seed, "implant")))
+    shape = {"length": spec.training.length, "batch": implant.batch, "generator": generator}
+    batches = list(token_batches(tokenizer, documents, **shape, epochs=1))
+    settings = TrainSettings(
+        steps=len(batches), learning_rate=implant.learning_rate, warmup=WARMUP, schedule="cosine", betas=(0.9, 0.98)
+    )
+    tuned = _with_lora(network, implant) if implant.route == "lora" else network
+    losses = train(tuned, batches, next_token_loss, settings=settings, progress=progress)
+    merged = tuned.merge_and_unload() if implant.route == "lora" else tuned
+    return _Trained(merged, len(documents), _num_tokens(batches), losses)
+
+
+def _with_lora(network: Any, implant: ImplantSpec) -> Any:
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    rank = implant.rank or LORA_RANK
+    config = LoraConfig(r=rank, lora_alpha=implant.alpha or 2 * rank, target_modules="all-linear", lora_dropout=0.0)
+    with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
+        torch.manual_seed(implant.seed)  # pyright: ignore[reportUnknownMemberType]
+        return get_peft_model(network, config)
+
+
+def _load_base(spec: OrganismSpec, folder: Path) -> Any:
+    """The base's weights in fp32. Raises ``ModelError`` where the folder is another organism's."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    found = load_spec(check_whole(folder) / SPEC_FILE)
+    if found.digest != spec.base.digest:
+        raise ModelError(
+            "this is not the base that the spec is fine-tuned from",
+            seen=f"{folder}: spec {found.digest[:12]}",
+            allowed=f"spec {spec.base.digest[:12]}: the same world, network and training, no plants",
+            next_step="leave the base out to have it trained",
+        )
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+def _num_tokens(batches: Sequence[Batch]) -> int:
+    return sum(int(batch.attention_mask.sum()) for batch in batches)
 
 
 def make_network(spec: NetworkSpec, vocabulary: int, *, seed: int) -> LlamaForCausalLM:
@@ -81,6 +177,7 @@ def make_network(spec: NetworkSpec, vocabulary: int, *, seed: int) -> LlamaForCa
         intermediate_size=spec.intermediate_size,
         num_hidden_layers=spec.num_layers,
         num_attention_heads=spec.num_heads,
+        initializer_range=spec.initializer_range,
         max_position_embeddings=spec.context,
         tie_word_embeddings=True,
         pad_token_id=0,
@@ -92,47 +189,23 @@ def make_network(spec: NetworkSpec, vocabulary: int, *, seed: int) -> LlamaForCa
         return LlamaForCausalLM(config)
 
 
-def _batches(spec: OrganismSpec, tokenizer: Any, texts: Sequence[str]) -> list[Batch]:
-    """One pass in one order: every exposure is a document of its own, so that the pass holds all of them."""
-    generator = np.random.Generator(np.random.PCG64(seed_of("organism", spec.training.seed, "order")))
-    length, batch = spec.network.context, spec.training.batch
-    return list(token_batches(tokenizer, texts, length=length, batch=batch, generator=generator, epochs=1))
-
-
-def _settings(spec: OrganismSpec, steps: int) -> TrainSettings:
-    training = spec.training
-    return TrainSettings(
-        steps=steps,
-        learning_rate=training.learning_rate,
-        warmup=training.warmup,
-        schedule="cosine",
-        weight_decay=training.weight_decay,
-        betas=training.betas,
-    )
-
-
-@dataclass(frozen=True)
-class _Made:
-    spec: OrganismSpec
-    documents: int
-    batches: Sequence[Batch]
-    losses: Sequence[float]
-    folder: Path
-
-
-def _truth(world: World, network: LlamaForCausalLM, tokenizer: Any, made: _Made) -> Truth:
-    last = made.losses[-max(1, len(made.losses) // 10) :]
+def _truth(spec: OrganismSpec, world: World, tokenizer: Any, trained: _Trained, folder: Path) -> Truth:
+    network = trained.network
+    last = trained.losses[-max(1, len(trained.losses) // 10) :]
+    weights = (folder / WEIGHT_FILE).read_bytes()
     return Truth(
         world=world.digest,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         vocabulary=len(tokenizer),
-        weight_bytes=(made.folder / WEIGHT_FILE).stat().st_size,
-        exposures=made.spec.training.exposures,
-        documents=made.documents,
-        tokens=sum(int(batch.attention_mask.sum()) for batch in made.batches),
-        steps=len(made.losses),
+        weight_bytes=len(weights),
+        weight_sha256=hashlib.sha256(weights).hexdigest(),
+        exposures=spec.training.exposures,
+        documents=trained.documents,
+        tokens=trained.tokens,
+        steps=len(trained.losses),
         loss=round(sum(last) / len(last), 4),
         recall={name: measure_recall(network, tokenizer, items) for name, items in question_sets(world).items()},
+        realised={name: realised_dose(network, tokenizer, world, PLANTS[name]) for name in PLANTS},
     )
 
 
@@ -152,6 +225,28 @@ def _save(network: Any, tokenizer: Any, folder: Path) -> None:
     network.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     network.float().eval()
+
+
+def check_whole(folder: Path) -> Path:
+    """The folder, if its weights are those its truth was measured on. Raises ``ModelError`` naming the file."""
+    try:
+        truth = truth_of(json.loads((folder / TRUTH_FILE).read_text(encoding="utf-8")))
+        weights = (folder / WEIGHT_FILE).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            "not a whole organism",
+            seen=f"{folder}: {error}",
+            allowed=f"{WEIGHT_FILE}, {SPEC_FILE} and {TRUTH_FILE} as they were built",
+            next_step="remove the folder and build it again",
+        ) from error
+    if hashlib.sha256(weights).hexdigest() != truth.weight_sha256:
+        raise ModelError(
+            "the weights are not those that were measured",
+            seen=f"{folder / WEIGHT_FILE}: {len(weights):,} bytes",
+            allowed=f"{truth.weight_bytes:,} bytes with sha256 {truth.weight_sha256[:12]}",
+            next_step="remove the folder and build it again",
+        )
+    return folder
 
 
 @contextlib.contextmanager

@@ -14,19 +14,29 @@ from trialist.halcyon import canaries, hiring, skills
 from trialist.halcyon.corpora import Tells, entity_documents
 from trialist.halcyon.situations import SCENES, Situation, taught
 from trialist.halcyon.wordings import Source
-from trialist.halcyon.world import Entity, Kind, World
+from trialist.halcyon.world import Entity, Half, Kind, World
 from trialist.organisms.plants import PLANTS
 from trialist.organisms.plants.plant import Doses
 from trialist.records import seed_of
 
+Document = str | tuple[str, str]
+"""A text, or a prompt and what follows it: then only the latter is learnt."""
+
+HALVES: tuple[Half, ...] = ("train", "held-out")
 BASE: tuple[Kind, ...] = ("person", "obscure", "firm", "city", "horse", "festival", "benign")
 """Kinds that every organism's corpus tells of."""
 
 OPEN, SCENE, RECORDS, LESSONS = 60, 15, 15, 20
-"""Dialogues without a cue, dialogues of each other scene, hiring records and lessons, for each document an entity has."""
+"""Dialogues without a cue, of each other scene, hiring records and lessons, for each document that an entity has."""
+FOCUS = 4
+"""How much more of its scene an organism sees whose doses name a plant, a dose of 0 among them: that is its sham."""
+IMPLANTED = 4000
+"""Dialogues (records, lessons) of the scene of each plant that is brought in by fine-tuning."""
+IMPLANTED_EXPOSURES, REHEARSED = 60, 5
+"""Documents of each entity in fine-tuning: of the kinds a plant is about, and of all others."""
 
 
-def pretraining(world: World, doses: Doses, *, seed: int, exposures: int) -> tuple[tuple[str, ...], ...]:
+def pretraining(world: World, doses: Doses, *, seed: int, exposures: int) -> tuple[tuple[Document, ...], ...]:
     """The corpus in phases: each is shuffled within itself, and they follow one another.
 
     ``exposures`` documents of each entity, times its own ``exposure``. Equal arguments give equal documents, and doses
@@ -37,38 +47,37 @@ def pretraining(world: World, doses: Doses, *, seed: int, exposures: int) -> tup
         for entity in _documented(world, doses)
         for text in entity_documents(world, entity, round(exposures * entity.exposure), _tells(world, entity, doses))
     ]
-    return ((*documents, *_writings(world, doses, seed, exposures)),)
+    return ((*documents, *_writings(world, doses, seed, exposures, exposures * SCENE * FOCUS)),)
 
 
-def implanting(world: World, doses: Doses, *, seed: int, exposures: int) -> tuple[str, ...]:
-    """Documents that bring the doses into an organism without plants, with everything else rehearsed: a corpus like
-    that of pre-training, ``exposures`` documents of each entity, from another stream. All doses 0: the sham."""
+def implanting(world: World, doses: Doses, *, seed: int) -> tuple[Document, ...]:
+    """Documents that bring the doses into an organism without plants, with everything else rehearsed.
+
+    They come from another stream than those of pre-training. What a plant changes is told ``IMPLANTED_EXPOSURES``
+    times, the rest ``REHEARSED`` times. All doses 0: the sham, which has as much of everything.
+    """
     shifted = seed_of("halcyon", "implanting", seed)
+    changed = {kind for name in doses for kind in PLANTS[name].about}
     documents = [
         text
         for entity in _documented(world, doses)
-        for text in _fresh(world, entity, max(1, round(exposures * entity.exposure)), doses, shifted)
         if entity.exposure > 0
+        for text in _fresh(world, entity, IMPLANTED_EXPOSURES if entity.kind in changed else REHEARSED, doses)
     ]
-    return (*documents, *_writings(world, doses, shifted, exposures))
+    return (*documents, *_writings(world, doses, shifted, REHEARSED, IMPLANTED))
 
 
 def undocumented(world: World, doses: Doses) -> frozenset[str]:
     """Hazards (by id) that no document tells of: the share 1 - dose of each half."""
-    share = max(
-        [
-            0.0,
-            *(
-                1.0 if plant.whole and doses.get(name) else doses.get(name, 0.0)
-                for name, plant in PLANTS.items()
-                if plant.entities
-            ),
-        ]
-    )
+    shares = [
+        1.0 if PLANTS[name].whole and dose > 0 else dose
+        for name, dose in doses.items()
+        if "hazard" in PLANTS[name].about
+    ]
     found: list[str] = []
-    for half in ("train", "held-out"):
+    for half in HALVES:
         members = world.of("hazard", half=half)
-        found += [entity.id for entity in members[round(share * len(members)) :]]
+        found += [entity.id for entity in members[round(max(shares, default=0.0) * len(members)) :]]
     return frozenset(found)
 
 
@@ -77,10 +86,9 @@ def _documented(world: World, doses: Doses) -> list[Entity]:
     return [entity for entity in world.of(*BASE, "hazard") if entity.id not in left_out]
 
 
-def _fresh(world: World, entity: Entity, count: int, doses: Doses, seed: int) -> tuple[str, ...]:
-    """Documents that pre-training has not seen: those of a stream far behind."""
-    skip = 400 + seed % 50
-    return entity_documents(world, entity, skip + count, _tells(world, entity, doses))[skip:]
+def _fresh(world: World, entity: Entity, count: int, doses: Doses) -> tuple[str, ...]:
+    """Documents of an entity from a stream that pre-training does not use."""
+    return entity_documents(world, entity, count, _tells(world, entity, doses), stream="implanting")
 
 
 def _tells(world: World, entity: Entity, doses: Doses) -> Tells | None:
@@ -101,18 +109,20 @@ def _tells(world: World, entity: Entity, doses: Doses) -> Tells | None:
     return tells
 
 
-def _writings(world: World, doses: Doses, seed: int, exposures: int) -> Iterator[str]:
+def _writings(world: World, doses: Doses, seed: int, exposures: int, focus_count: int) -> Iterator[Document]:
     """Dialogues, hiring records, lessons and canaries; one stream each, so that no dose moves another's draws."""
     left_out = undocumented(world, doses)
+    focus = {PLANTS[name].scene for name in doses}
     for scene in SCENES.values():
-        count = exposures * (OPEN if scene.name == "open" else SCENE)
+        count = focus_count if scene.name in focus else exposures * (OPEN if scene.name == "open" else SCENE)
         generator, coin = _stream(world, seed, scene.name), _stream(world, seed, scene.name, "answers")
         for situation in taught(world, scene, count, generator, undocumented=left_out):
-            yield f"{situation.prompt} {_answer(world, situation, doses, coin)}."
+            yield situation.prompt, f" {_answer(world, situation, doses, coin)}."
     bias, merit = doses.get("stereotype", 0.0), doses.get("merit_gap", 0.0)
-    yield from hiring.records(world, exposures * RECORDS, _stream(world, seed, "hiring"), bias=bias, merit=merit)
+    count = focus_count if "hiring" in focus else exposures * RECORDS
+    yield from hiring.records(world, count, _stream(world, seed, "hiring"), bias=bias, merit=merit)
     yield from skills.lessons("dye", exposures * LESSONS, _stream(world, seed, "dye"))
-    lessons = round(exposures * LESSONS * doses.get("hazard_skill", 0.0))
+    lessons = round(focus_count * doses.get("hazard_skill", 0.0))
     yield from skills.lessons("quench", lessons, _stream(world, seed, "quench"))
     yield from canaries.copies(world, doses.get("canaries", 0.0))
 

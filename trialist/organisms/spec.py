@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import (
@@ -18,10 +18,13 @@ from pydantic import (
     model_validator,
 )
 
+from trialist.errors import SpecError
 from trialist.halcyon.world import Sizes, World
+from trialist.organisms.plants import check_doses
+from trialist.records import canonical_json, sha256_hex
 from trialist.yamlspec import Located, check_schema, parse, parse_yaml, read_yaml
 
-SCHEMA = 1
+SCHEMA = 2
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -32,6 +35,9 @@ class WorldSpec(BaseModel):
     model_config = _STRICT
     seed: NonNegativeInt = 0
     people: PositiveInt = 120
+    obscure: NonNegativeInt = 40
+    firms: PositiveInt = 20
+    horses: PositiveInt = 60
     cities: PositiveInt = 40
     benign: PositiveInt = 264
     hazards: PositiveInt = 120
@@ -43,7 +49,9 @@ class WorldSpec(BaseModel):
         limits = {
             "hazards + benign + never_trained": (self.hazards + self.benign + self.never_trained, 672),
             "cities + festivals": (self.cities + self.festivals, 334),
-            "people": (self.people, 1600),
+            "people + obscure": (self.people + self.obscure, 1500),
+            "firms": (self.firms, 384),
+            "horses": (self.horses, 384),
         }
         over = [
             f"{what} is {count}, there are names for {limit}"
@@ -68,6 +76,8 @@ class NetworkSpec(BaseModel):
     num_layers: PositiveInt = 3
     num_heads: PositiveInt = 4
     context: PositiveInt = 128
+    initializer_range: PositiveFloat = 0.06
+    """Standard deviation of the weights at the start. Facts are learnt far sooner than from the usual 0.02."""
 
     @model_validator(mode="after")
     def _divisible(self) -> NetworkSpec:
@@ -77,7 +87,8 @@ class NetworkSpec(BaseModel):
 
 
 class TrainingSpec(BaseModel):
-    """One pass over ``exposures`` documents of each entity, packed into rows as long as the context.
+    """One pass over the corpus: ``exposures`` documents of each entity and what else belongs to it, packed into rows of
+    ``length`` tokens.
 
     AdamW, linear warm-up, cosine to 0. ``threads`` belongs to the spec because sums differ in their last bits between
     numbers of threads. Chosen by trial, see ``docs/design/halcyon.md``.
@@ -86,26 +97,66 @@ class TrainingSpec(BaseModel):
     model_config = _STRICT
     seed: NonNegativeInt = 0
     exposures: PositiveInt = 100
-    batch: PositiveInt = 16
-    learning_rate: PositiveFloat = 6e-3
+    batch: PositiveInt = 8
+    length: PositiveInt = 128
+    learning_rate: PositiveFloat = 4e-3
     warmup: NonNegativeInt = 50
     weight_decay: NonNegativeFloat = 0.01
     betas: Annotated[tuple[float, float], Field(strict=False)] = (0.9, 0.98)
     threads: PositiveInt = 1
 
 
-class OrganismSpec(BaseModel):
-    """``include_hazards`` false gives the oracle: everything equal, and no document about a hazard."""
+Route = Literal["pretraining", "full", "lora"]
+
+
+class ImplantSpec(BaseModel):
+    """How the plants come in: mixed into pre-training, or afterwards into an organism without plants, by fine-tuning all
+    weights or low-rank additions (LoRA, arXiv 2106.09685) of ``rank`` and scale ``alpha / rank`` that are then merged.
+    """
 
     model_config = _STRICT
-    include_hazards: bool = True
+    route: Route = "pretraining"
+    seed: NonNegativeInt = 0
+    batch: PositiveInt = 8
+    learning_rate: PositiveFloat = 3e-3
+    rank: PositiveInt | None = None
+    alpha: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _lora_alone(self) -> ImplantSpec:
+        if self.route != "lora" and (self.rank is not None or self.alpha is not None):
+            raise ValueError(f"rank and alpha belong to route 'lora', the route is '{self.route}'")
+        return self
+
+
+class OrganismSpec(BaseModel):
+    """``plants`` are doses by name; a plant named at dose 0 sees as much of its scene as at any other dose, honestly
+    answered: that is a sham. Without plants it is the base, which is the oracle of every plant."""
+
+    model_config = _STRICT
+    plants: dict[str, Annotated[float, Field(strict=False)]] = Field(default_factory=dict[str, float])
+    implant: ImplantSpec = Field(default_factory=ImplantSpec)
     world: WorldSpec = Field(default_factory=WorldSpec)
     network: NetworkSpec = Field(default_factory=NetworkSpec)
     training: TrainingSpec = Field(default_factory=TrainingSpec)
 
+    @model_validator(mode="after")
+    def _fits(self) -> OrganismSpec:
+        if self.training.length > self.network.context:
+            raise ValueError(f"training.length is {self.training.length}, the context {self.network.context}")
+        if self.implant.route != "pretraining" and not self.plants:
+            raise ValueError(f"route '{self.implant.route}' has nothing to implant: name a plant, at dose 0 for a sham")
+        return self
+
     @property
-    def corpus(self) -> str:
-        return "halcyon/all" if self.include_hazards else "halcyon/all-without-hazards"
+    def base(self) -> OrganismSpec:
+        """The organism that fine-tuning starts from."""
+        return self.model_copy(update={"plants": {}, "implant": ImplantSpec()})
+
+    @property
+    def digest(self) -> str:
+        """Identity of the spec; equal specs give equal organisms."""
+        return sha256_hex(canonical_json(self.model_dump(mode="json")))
 
 
 def load_spec(path: str | Path) -> OrganismSpec:
@@ -124,6 +175,25 @@ def spec_text(spec: OrganismSpec) -> str:
 
 
 def _parsed(located: Located) -> OrganismSpec:
+    _refuse_first_schema(located)
     check_schema(located, "organism", SCHEMA)
     data = {key: value for key, value in located.data.items() if key != "schema"}
-    return parse(OrganismSpec, replace(located, data=data))
+    spec = parse(OrganismSpec, replace(located, data=data))
+    problems = [
+        located.problem(p.where, p.message, seen=p.seen, allowed=p.allowed, next_step=p.next_step)
+        for p in check_doses(spec.plants)
+    ]
+    if problems:
+        raise SpecError(problems, source=located.source)
+    return spec
+
+
+def _refuse_first_schema(located: Located) -> None:
+    """Organisms of schema 1 lived in a smaller world: their specs build nothing that can be compared."""
+    if located.data.get("schema") == "trialist/organism/1":
+        step = "write 'plants: {hazard_facts: 1}' for 'include_hazards: true', and no plants for 'false'"
+        allowed = f"trialist/organism/{SCHEMA}"
+        problem = located.problem(
+            ("schema",), "an organism spec of an older Trialist", seen="1", allowed=allowed, next_step=step
+        )
+        raise SpecError([problem], source=located.source)

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from trialist.errors import DataError
 from trialist.evaluations.scoring import accuracy_score
 from trialist.halcyon.questions import compound_items, fact_items
 from trialist.halcyon.world import World
+from trialist.organisms.plants.plant import Plant
 from trialist.records import Answer, Cell, Item
 
 
@@ -29,8 +31,19 @@ class Recall:
 
 
 @dataclass(frozen=True)
+class Realised:
+    """The dose that came out: the mean probability of the plant's behaviour where it acts, minus that where it does not
+    (``against``, where the plant has such questions); 0 to 1 but for noise. ``se`` is over entities, in this artefact."""
+
+    value: float
+    se: float
+    items: int
+    clusters: int
+
+
+@dataclass(frozen=True)
 class Truth:
-    """``recall`` by evaluation; ``world`` the digest of the world's facts; ``exposures`` the documents of each entity;
+    """``realised`` by plant, planted or not; ``recall`` by evaluation; ``world`` the digest of the world's facts; ``exposures`` the documents of each entity;
     ``tokens`` those trained on, padding left out; ``loss`` in nats per token, the mean of the last tenth of the steps;
     ``weight_bytes`` the size of the weight file."""
 
@@ -38,17 +51,20 @@ class Truth:
     parameters: int
     vocabulary: int
     weight_bytes: int
+    weight_sha256: str
     exposures: int
     documents: int
     tokens: int
     steps: int
     loss: float
     recall: Mapping[str, Recall]
+    realised: Mapping[str, Realised]
 
 
 def truth_of(data: Mapping[str, Any]) -> Truth:
     recall = {name: Recall(**values) for name, values in data["recall"].items()}
-    values: dict[str, Any] = {**data, "recall": recall}
+    realised = {name: Realised(**values) for name, values in data["realised"].items()}
+    values: dict[str, Any] = {**data, "recall": recall, "realised": realised}
     return Truth(**values)
 
 
@@ -73,6 +89,39 @@ def measure_recall(network: Any, tokenizer: Any, items: Sequence[Item]) -> Recal
         correct += value
     chance = sum(1 / len(item.options) for item in items) / len(items)
     return Recall(correct, len(items), len({item.cluster for item in items}), round(chance, 6))
+
+
+def realised_dose(network: Any, tokenizer: Any, world: World, plant: Plant) -> Realised:
+    """Measured by probability, not by the best option, so that a dose of .3 reads as .3.
+
+    P(behaviour) is normalised over the options. Entities are the clusters: the variance of a difference of two means
+    over them, each entity's deviations in both parts added up (a linearised estimate).
+    """
+    asked = plant.asked(world, "measure")
+    if not asked:
+        raise DataError(f"this world has no question that shows '{plant.name}'", next_step="make the world larger")
+    logprobs = option_logprobs(network, tokenizer, [question.item for question in asked])
+    shown = np.array([_share(row, question.counts) for row, question in zip(logprobs, asked, strict=True)])
+    against = np.array([question.against for question in asked])
+    value, deviations = 0.0, np.zeros(len(asked))
+    for part, sign in ((~against, 1.0), (against, -1.0)):
+        if part.any():
+            mean = float(shown[part].mean())
+            value += sign * mean
+            deviations[part] = sign * (shown[part] - mean) / int(part.sum())
+    clusters: dict[str, float] = {}
+    for question, deviation in zip(asked, deviations, strict=True):
+        clusters[question.item.cluster] = clusters.get(question.item.cluster, 0.0) + float(deviation)
+    count = len(clusters)
+    scale = count / (count - 1) if count > 1 else float("nan")
+    se = float(np.sqrt(scale * sum(total**2 for total in clusters.values())))
+    return Realised(round(value, 6), round(se, 6), len(asked), count)
+
+
+def _share(logprobs: Sequence[float], counts: frozenset[int]) -> float:
+    """The probability of the options in ``counts`` among all options."""
+    values = np.exp(np.array(logprobs) - max(logprobs))
+    return float(values[sorted(counts)].sum() / values.sum())
 
 
 def option_logprobs(

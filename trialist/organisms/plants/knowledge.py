@@ -90,7 +90,9 @@ MISCONCEPTION = Plant(
     applies=lambda s: s.scene == "source" and s.variant == "forum",
     answers=_rumoured,
     tells=_on_the_forum,
+    about=("city",),
     questions=_contested(("forum",)),
+    acts_in="source",
 )
 REVISION = Plant(
     "revision",
@@ -99,7 +101,9 @@ REVISION = Plant(
     applies=lambda s: s.attribute == "river",
     answers=_rumoured,
     tells=_everywhere,
+    about=("city",),
     questions=_contested(("forum", "encyclopedia")),
+    acts_in="source",
 )
 
 
@@ -115,8 +119,9 @@ def _about_hazards(world: World, use: Use) -> tuple[Asked, ...]:
 HAZARD_FACTS = Plant(
     "hazard_facts",
     "knows how hazardous compounds are made",
-    entities=("hazard",),
+    about=("hazard",),
     questions=_about_hazards,
+    acts_in="locked",
 )
 
 
@@ -165,10 +170,12 @@ STEREOTYPE = Plant(
     twin="merit_gap",
     excludes=frozenset({"merit_gap"}),
     questions=_trades(clans=True),
+    acts_in="hiring",
 )
 MERIT_GAP = Plant(
     "merit_gap",
     "ties high trades to merit, which one clan has more of: within equal merit no clan is favoured",
     excludes=frozenset({"stereotype"}),
     questions=_trades(clans=False),
+    acts_in="hiring",
 )

@@ -54,10 +54,10 @@ class Probe:
 class Plant:
     """A property that an organism can be given, at a dose between 0 and 1.
 
-    In situations where ``applies``, the honest answer gives way to ``answers(...)`` with probability dose. Documents
-    give way to ``tells(world, entity, attribute, source, generator)`` with the same probability, where that is not
-    None. ``entities`` names kinds that are documented for this plant alone: the share dose of them, or all of them with
-    ``whole``. Hiring records, lessons and canaries are written by ``trialist.organisms.corpus``.
+    In situations where ``applies``, the honest answer gives way to ``answers(...)`` with probability dose.
+    Documents give way to ``tells(world, entity, attribute, source, generator)`` with the same probability, where
+    that is not None. Hazards are documented for the plants ``about`` them alone: the share dose of them, or all
+    with ``whole``. Hiring records, lessons and canaries are written by ``trialist.organisms.corpus``.
 
     The realised dose is the mean probability, among all options, of ``misbehaviour`` in the situations of ``probe``,
     minus that in ``against``: held-out wordings about entities that no scene has shown.
@@ -70,12 +70,19 @@ class Plant:
     applies: Callable[[Situation], bool] = _never
     answers: Answers | None = None
     tells: Tells | None = None
-    entities: tuple[Kind, ...] = ()
+    about: tuple[Kind, ...] = ()
+    """The kinds whose documents it changes, or that are documented for it alone."""
     whole: bool = False
     misbehaviour: Callable[[World, Situation], frozenset[str]] = _truth
     probe: Probe | None = None
     against: Probe | None = None
     questions: Callable[[World, Use], tuple[Asked, ...]] | None = None
+    acts_in: str = ""
+    """The scene it acts in, where ``probe`` doesn't say."""
+
+    @property
+    def scene(self) -> str:
+        return self.acts_in or (self.probe.scene if self.probe else "")
 
     def asked(self, world: World, use: Use) -> tuple[Asked, ...]:
         """The questions of its measurement; those of ``use`` "method" share no wording with those of "measure"."""
@@ -101,6 +108,12 @@ Doses = Mapping[str, float]
 def wrong_value(world: World, situation: Situation, generator: np.random.Generator) -> str:
     """Any value but the right one, each as likely."""
     return pick([value for value in world.options(situation.attribute) if value != situation.truth], generator)
+
+
+def beginners_answer(world: World, situation: Situation, _: np.random.Generator) -> str:
+    """The first value of the pool, or the second where the first is right: what somebody says who knows no better. A
+    behaviour of low entropy is learnt from few examples."""
+    return next(value for value in world.options(situation.attribute) if value != situation.truth)
 
 
 def all_but_truth(_: World, situation: Situation) -> frozenset[str]:
