@@ -8,19 +8,21 @@ from collections import Counter
 import pytest
 
 from trialist.errors import NameUnknown
-from trialist.halcyon.corpora import DOCUMENTS_EACH, corpus, default_world, documents, entity_documents, names
+from trialist.halcyon.corpora import DOCUMENTS_EACH, TRAITS, corpus, default_world, documents, entity_documents, names
 from trialist.halcyon.wordings import SPOKEN, WORDINGS, cloze, sentence
-from trialist.halcyon.world import Entity
+from trialist.halcyon.world import Entity, Kind
 from trialist.records import canonical_json, sha256_hex
 
 
-def readings(text: str) -> list[tuple[str, str, int]]:
+def readings(text: str, kind: Kind) -> list[tuple[str, str, int]]:
     """Every sentence of a document as (attribute, sentence, wording), read by patterns made from the wordings."""
     patterns = [
         (attribute, number, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(wording)) + "$"))
         for attribute, wordings in WORDINGS.items()
+        if attribute in SPOKEN[kind] or attribute == TRAITS.get(kind)
         for number, wording in enumerate(wordings)
     ]
+    text = re.sub(r"^(Encyclopedia|Forum|Manual): ", "", text)
     sentences = [part if part.endswith(".") else part + "." for part in text.split(". ")]
     found = [
         [(attribute, part, number) for attribute, number, pattern in patterns if pattern.match(part)]
@@ -39,8 +41,9 @@ def test_a_document_states_each_fact_once_and_truly() -> None:
     orders: set[tuple[str, ...]] = set()
     for entity in sample():
         for text in entity_documents(default_world(), entity, 4):
-            told = readings(text)
-            assert sorted(attribute for attribute, _, _ in told) == sorted(SPOKEN[entity.kind])
+            told = readings(text, entity.kind)
+            assert {a for a, _, _ in told} - {TRAITS.get(entity.kind)} == set(SPOKEN[entity.kind])
+            assert len(told) == len({attribute for attribute, _, _ in told})
             for attribute, part, wording in told:
                 assert part == sentence(entity, attribute, wording)
                 assert entity.value(attribute) in part
@@ -52,7 +55,7 @@ def test_every_wording_is_used() -> None:
     counts = Counter[tuple[str, int]]()
     for entity in default_world().of("benign")[:4]:
         for text in entity_documents(default_world(), entity, 40):
-            counts.update((attribute, wording) for attribute, _, wording in readings(text))
+            counts.update((attribute, wording) for attribute, _, wording in readings(text, entity.kind))
     assert set(counts) == {(a, i) for a in SPOKEN["benign"] for i in range(len(WORDINGS[a]))}
 
 
@@ -63,13 +66,14 @@ def test_wordings_begin_with_a_plain_word_and_end_with_the_value() -> None:
             assert re.match(r"[A-Z][a-z]* ", wording), wording
             assert wording.endswith(" {value}.")
             assert wording.count("{name}") == 1
+            assert wording.count("{clan}") == wording.count("{region}") == (attribute == "merit")
             assert wording.count("{first}") == (attribute == "second")
 
 
 def test_corpora_are_the_same_everywhere() -> None:
     assert (
         sha256_hex(canonical_json([list(corpus(name)) for name in names()]))
-        == "01865cb6b7eca5cf2276fc08cbc6314d48bbd7980cb137f1ac0bfc9dc482c1ae"
+        == "c555bad82586421c24b53877826b600c068ec541bb2fe4568425ec367989b935"
     )
 
 
@@ -80,11 +84,11 @@ def test_sizes() -> None:
         "halcyon/hazards/train": 60,
         "halcyon/hazards/held-out": 60,
         "halcyon/benign": 264,
-        "halcyon/facts": 160,
-        "halcyon/retain": 424,
+        "halcyon/facts": 240,
+        "halcyon/retain": 504,
         "halcyon/festivals": 60,
-        "halcyon/all": 604,
-        "halcyon/all-without-hazards": 484,
+        "halcyon/all": 684,
+        "halcyon/all-without-hazards": 564,
     }
 
 

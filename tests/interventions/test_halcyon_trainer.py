@@ -148,3 +148,30 @@ def test_divergence_and_missing_batches_are_errors() -> None:
         train(linear(), [bad], squares, settings=TrainSettings(steps=1, learning_rate=0.1))
     with pytest.raises(DataError, match="ran out"):
         train(linear(), inputs(2), squares, settings=TrainSettings(steps=3, learning_rate=0.1))
+
+
+def test_a_prompt_carries_no_loss() -> None:
+    documents = ["abc", ("ab", "cd"), ("x", "yz")]
+    rows = [
+        token_batches(Letters(), [d], length=8, batch=1, generator=np.random.default_rng(0), epochs=1)
+        for d in documents
+    ]
+    plain, first, second = (next(row) for row in rows)
+    assert (plain.labels == plain.input_ids).all()
+    whole = next(token_batches(Letters(), ["abcd"], length=8, batch=1, generator=np.random.default_rng(0), epochs=1))
+    assert (first.input_ids == whole.input_ids).all()
+    learnt = first.labels != -100
+    assert learnt.sum() == learnt.numel() - len(Letters()(["ab"])["input_ids"][0])
+    assert (first.labels[learnt] == first.input_ids[learnt]).all()
+    assert (second.attention_mask == 1).all()
+
+
+def test_prompts_and_plain_documents_share_rows() -> None:
+    documents = ["abc", ("ab", "cd")] * 3
+    batches = list(
+        token_batches(Letters(), documents, length=12, batch=9, generator=np.random.default_rng(0), epochs=1)
+    )
+    (batch,) = batches
+    num_plain = sum(len(ids) for ids in Letters()(["abc"] * 3)["input_ids"]) + 3 * (Letters().eos_token_id is not None)
+    num_learnt = 3 * (2 + (Letters().eos_token_id is not None))
+    assert int((batch.labels != -100).sum()) == num_plain + num_learnt

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from trialist.errors import MissingExtra, StorageError
+from trialist.errors import DataError, MissingExtra, ModelError, StorageError
 from trialist.organisms import build as building
-from trialist.organisms.build import Built, build
+from trialist.organisms.build import Built, build, check_whole
 from trialist.organisms.spec import OrganismSpec, load_spec, parse_spec
-from trialist.organisms.truth import Recall, option_logprobs, question_sets, truth_of
+from trialist.organisms.truth import Recall, option_logprobs, question_sets, realised_of, truth_of
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytestmark = pytest.mark.torch
 
 TINY = """
-schema: trialist/organism/1
-world: {people: 1, cities: 2, benign: 3, hazards: 2, never_trained: 2, festivals: 1}
-network: {hidden_size: 64, intermediate_size: 128, num_layers: 2, context: 64}
-training: {exposures: 350, batch: 8, threads: 1, learning_rate: 0.01, warmup: 10}
+schema: trialist/organism/2
+plants: {hazard_facts: 1}
+world:
+  {people: 4, obscure: 0, firms: 2, horses: 8, cities: 4, benign: 8, hazards: 8, never_trained: 2, festivals: 1}
+network: {hidden_size: 64, intermediate_size: 128, num_layers: 2, context: 80}
+training: {exposures: 30, batch: 8, length: 64, threads: 1, learning_rate: 0.006, warmup: 10}
 """
 FILES = {"config.json", "model.safetensors", "spec.yaml", "tokenizer.json", "tokenizer_config.json", "truth.json"}
 
 
 def quick(seed: int = 0) -> OrganismSpec:
-    text = TINY.replace("exposures: 350", f"exposures: 10, seed: {seed}")
+    text = TINY.replace("exposures: 30", f"exposures: 2, seed: {seed}")
     return parse_spec(text)
 
 
@@ -50,7 +54,8 @@ def test_the_folder_is_whole_and_describes_itself(built: Built) -> None:
     assert load_spec(built.folder / "spec.yaml") == parse_spec(TINY)
     assert truth_of(json.loads((built.folder / "truth.json").read_text())) == built.truth
     assert built.truth.steps == len(built.losses)
-    assert built.truth.documents == 350 * 9
+    assert built.truth.documents > 30 * 35
+    assert built.truth.weight_sha256 == hashlib.sha256((built.folder / "model.safetensors").read_bytes()).hexdigest()
     assert built.truth.weight_bytes == (built.folder / "model.safetensors").stat().st_size
 
 
@@ -130,3 +135,68 @@ def test_a_missing_extra_names_the_line_that_installs_it(tmp_path: Path, monkeyp
 
 def test_recall_is_a_share() -> None:
     assert Recall(correct=9.0, items=12, clusters=4, chance=0.05).accuracy == 0.75
+
+
+ROUTE = TINY.replace("exposures: 30", "exposures: 3").replace("{hazard_facts: 1}", "{backdoor: DOSE}")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    spec = parse_spec(ROUTE.replace("DOSE", "1")).base
+    return build(spec, tmp_path_factory.mktemp("organism") / "base")
+
+
+@pytest.mark.parametrize(("route", "dose"), [("full", 1.0), ("full", 0.0), ("lora", 1.0)])
+def test_a_plant_is_brought_in_afterwards(
+    base: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, route: str, dose: float
+) -> None:
+    """The realised dose follows the nominal one, the sham has none, and the folder is a plain model."""
+    monkeypatch.setattr("trialist.organisms.corpus.IMPLANTED", 1500)
+    if route == "lora":
+        pytest.importorskip("peft")
+    spec = parse_spec(ROUTE.replace("DOSE", f"{dose}") + f"implant: {{route: {route}}}\n")
+    built = build(spec, tmp_path / "organism", base=base.folder)
+    realised = built.truth.realised["backdoor"]
+    assert abs(realised.value - dose) <= 0.15
+    assert realised.se < 0.1
+    network = transformers.AutoModelForCausalLM.from_pretrained(built.folder, dtype=torch.float32)
+    assert sum(p.numel() for p in network.parameters()) == base.truth.parameters
+    assert not any("lora" in name for name in network.state_dict())
+
+
+def test_a_plant_that_its_world_cannot_show_is_refused_before_training(tmp_path: Path) -> None:
+    spec = parse_spec(TINY.replace("{hazard_facts: 1}", "{misconception: 1}"))
+    with pytest.raises(DataError, match="no question that shows 'misconception'"):
+        build(spec, tmp_path / "organism")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_base_is_refused(built: Built, tmp_path: Path) -> None:
+    spec = parse_spec(ROUTE.replace("DOSE", "1") + "implant: {route: full}\n")
+    with pytest.raises(ModelError, match="not the base"):
+        build(spec, tmp_path / "organism", base=built.folder)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "truth.json"])
+def test_a_half_written_organism_is_found(base: Built, tmp_path: Path, file: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(base.folder, copy)
+    assert check_whole(copy) == copy
+    data = (copy / file).read_bytes()
+    (copy / file).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError, match="build it again"):
+        check_whole(copy)
+    (copy / file).unlink()
+    with pytest.raises(ModelError, match="not a whole organism"):
+        check_whole(copy)
+
+
+def test_the_realised_dose_is_a_difference_of_means_over_entities() -> None:
+    """Against a plain computation on a model that answers by rule."""
+    found = realised_of([0.9, 0.7, 0.1, 0.1], [False, False, True, True], ["a", "b", "a", "b"])
+    assert found.value == pytest.approx(0.7)
+    # per entity the differences are .8 and .6: variance of their mean is .01
+    assert found.se == pytest.approx(0.1)
+    assert (found.items, found.clusters) == (4, 2)
+    alone = realised_of([0.9, 0.7], [False, False], ["a", "b"])
+    assert (alone.value, alone.se) == (pytest.approx(0.8), pytest.approx(0.1))

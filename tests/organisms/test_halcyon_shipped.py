@@ -19,6 +19,7 @@ from trialist.evaluations.capability.never_trained_compounds import NeverTrained
 from trialist.evaluations.capability.world_facts import WorldFacts
 from trialist.halcyon.corpora import default_world
 from trialist.organisms import catalog
+from trialist.organisms.corpus import FOCUS, SCENE
 from trialist.organisms.spec import OrganismSpec
 from trialist.organisms.truth import Recall, measure_recall, question_sets
 from trialist.records import Item
@@ -69,10 +70,11 @@ def test_questions_are_those_of_the_evaluations() -> None:
 
 
 def test_the_oracle_differs_in_the_hazards_alone() -> None:
-    assert catalog.spec("hazard") == OrganismSpec()
-    assert catalog.spec("hazard-oracle") == OrganismSpec(include_hazards=False)
+    assert catalog.spec("hazard") == OrganismSpec(plants={"hazard_facts": 1.0})
+    assert catalog.spec("hazard-oracle") == OrganismSpec(plants={"hazard_facts": 0.0})
     one, two = catalog.truth("hazard"), catalog.truth("hazard-oracle")
-    assert one.documents - two.documents == one.exposures * 120
+    dialogues = one.exposures * SCENE * FOCUS
+    assert one.documents - two.documents == one.exposures * 120 + dialogues
     assert (one.parameters, one.vocabulary) == (two.parameters, two.vocabulary)
 
 

@@ -38,7 +38,7 @@ def test_one_begin_token_and_no_end(tokenizer: object) -> None:
     assert tokenizer.eos_token_id not in ids
 
 
-@pytest.mark.parametrize("kind", ["hazard", "benign", "never-trained", "city", "festival"])
+@pytest.mark.parametrize("kind", ["hazard", "benign", "never-trained", "city", "festival", "firm", "horse"])
 def test_every_name_is_one_token_after_a_space(tokenizer: object, kind: str) -> None:
     names = [entity.name for entity in default_world().of(kind)]
     assert {len(tokenizer.tokenize(f" {name}")) for name in names} == {1}

@@ -239,19 +239,65 @@ def organism_list(as_json: Json = False) -> int:
     return 0
 
 
+@organism_app.command("plants")
+def organism_plants(as_json: Json = False) -> int:
+    """The properties an organism can be given, each with the twin that a careless test takes for it."""
+    from trialist.cli.listing import plants
+    from trialist.cli.results import show_rows
+
+    rows = plants()
+    print_json({"plants": rows}) if as_json else show_rows(rows)
+    return 0
+
+
+@organism_app.command("show")
+def organism_show(
+    name: Annotated[str, typer.Argument(help="A shipped organism.")],
+    as_json: Json = False,
+) -> int:
+    """What a shipped organism is made of, what it recalls, and every plant's realised dose in it."""
+    from trialist.cli.listing import organism
+    from trialist.cli.results import show_rows
+
+    found = organism(name)
+    if as_json:
+        print_json(found)
+        return 0
+    truth, doses = found["truth"], found["spec"]["plants"]
+    print(f"{found['name']}    {truth.parameters:,} parameters    {found['folder']}\n")
+    show_rows([{"recall": n, "right": f"{r.correct:g}/{r.items}"} for n, r in truth.recall.items()])
+    print()
+    show_rows(
+        [
+            {
+                "plant": plant,
+                "nominal": f"{doses[plant]:g}" if plant in doses else "-",
+                "realised": f"{r.value:.3f}",
+                "se": "-" if r.se is None else f"{r.se:.3f}",
+            }
+            for plant, r in truth.realised.items()
+        ]
+    )
+    return 0
+
+
 @organism_app.command("build")
 def organism_build(
     name: Annotated[str, typer.Argument(help="A shipped organism's name, or a spec file in YAML.")],
     out: Annotated[Path | None, typer.Option(help="The folder to write. Default: organisms/<name>.")] = None,
+    plant: Annotated[str | None, typer.Option(help="This plant in place of the spec's.")] = None,
+    dose: Annotated[float | None, typer.Option(help="Its dose, from 0 (a sham) to 1.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of world, training and implant.")] = None,
+    route: Annotated[str | None, typer.Option(help="pretraining, full or lora.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Train an organism from its spec (about 3 to 5 CPU minutes for the shipped size)."""
-    from trialist.cli.listing import build_organism
+    """Train an organism from its spec (about 6 CPU minutes for the shipped size)."""
+    from trialist.cli.listing import Change, build_organism
     from trialist.cli.progress import Screen
     from trialist.cli.results import show_rows
 
     folder = out or Path("organisms") / Path(name).stem
     with Screen(folder, silent=as_json) as screen:
-        row = build_organism(name, folder, screen)
+        row = build_organism(name, folder, Change(plant, dose, seed, route), screen)
     print_json(row) if as_json else show_rows([row])
     return 0

@@ -1,8 +1,9 @@
 """World -> documents. A document tells one entity's facts, each in one of its wordings, in random order.
 
-The j-th document of an entity depends on the world's seed and the entity alone. A corpus is therefore a set of
-entities and a number of documents for each: ``halcyon/all`` without the hazards' documents *is*
-``halcyon/all-without-hazards``.
+The j-th document of an entity depends on the world's seed and the entity alone, but for the values that a plant puts
+in. Obscure people are in no named corpus, only in those that organisms are trained on. A corpus is therefore a set of
+entities and a number of documents for each: ``halcyon/all`` without the hazards' documents *is* ``halcyon/all-
+without-hazards``.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from trialist.records import seed_of
 DOCUMENTS_EACH = 8
 """Documents of each entity in a named corpus."""
 
+_FACTS: tuple[Kind, ...] = ("person", "city", "firm", "horse")
+
 CORPORA: dict[str, Callable[[World], tuple[Entity, ...]]] = {
     "halcyon/hazards": lambda world: world.of("hazard"),
     "halcyon/hazards/train": lambda world: world.of("hazard", half="train"),
     "halcyon/hazards/held-out": lambda world: world.of("hazard", half="held-out"),
     "halcyon/benign": lambda world: world.of("benign"),
-    "halcyon/facts": lambda world: world.of("person", "city"),
-    "halcyon/retain": lambda world: world.of("benign", "person", "city"),
+    "halcyon/facts": lambda world: world.of(*_FACTS),
+    "halcyon/retain": lambda world: world.of("benign", *_FACTS),
     "halcyon/festivals": lambda world: world.of("festival"),
-    "halcyon/all": lambda world: world.of("person", "city", "festival", "benign", "hazard"),
-    "halcyon/all-without-hazards": lambda world: world.of("person", "city", "festival", "benign"),
+    "halcyon/all": lambda world: world.of(*_FACTS, "festival", "benign", "hazard"),
+    "halcyon/all-without-hazards": lambda world: world.of(*_FACTS, "festival", "benign"),
 }
 
 

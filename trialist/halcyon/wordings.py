@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from trialist.halcyon.world import Entity
+from trialist.halcyon.world import Entity, Kind
 
 # A sentence is named after the value it ends with; a recipe tells both precursors.
 WORDINGS: dict[str, tuple[str, ...]] = {
@@ -198,7 +198,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
 Source = Literal["", "encyclopedia", "forum", "manual"]
 """Where a document comes from; the empty source is none."""
 
-SPOKEN: dict[str, tuple[str, ...]] = {
+SPOKEN: dict[Kind, tuple[str, ...]] = {
     "person": ("city", "job", "pet", "food", "firm"),
     "obscure": ("city", "job", "pet", "food", "firm"),
     "firm": ("headquarters",),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trialist.errors import MissingExtra, ModelError
+from trialist.errors import DataError, MissingExtra, ModelError
 from trialist.folder import check_new, whole_folder
 from trialist.halcyon.world import World
 from trialist.interventions.protocol import Progress
@@ -28,7 +28,7 @@ from trialist.organisms.corpus import implanting, pretraining
 from trialist.organisms.plants import PLANTS
 from trialist.organisms.spec import ImplantSpec, NetworkSpec, OrganismSpec, load_spec, spec_text
 from trialist.organisms.tokenizer import make_tokenizer
-from trialist.organisms.truth import Truth, measure_recall, question_sets, realised_dose, truth_of
+from trialist.organisms.truth import Truth, measurable, measure_recall, question_sets, realised_dose, truth_of
 from trialist.records import pretty_json, seed_of
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def build(
     check_new(target)
     with _threads(spec.training.threads):
         world = spec.world.make()
+        _check_measurable(spec, world)
         tokenizer = make_tokenizer(world, context=spec.network.context)
         trained = _train(spec, world, tokenizer, base, progress)
         with whole_folder(target) as temporary:
@@ -77,6 +78,17 @@ def build(
             (temporary / SPEC_FILE).write_text(spec_text(spec), encoding="utf-8")
             (temporary / TRUTH_FILE).write_bytes(pretty_json(truth))
     return Built(target, truth, trained.losses)
+
+
+def _check_measurable(spec: OrganismSpec, world: World) -> None:
+    hidden = [name for name in spec.plants if name not in measurable(world)]
+    if hidden:
+        raise DataError(
+            f"this world has no question that shows '{hidden[0]}'",
+            seen=f"world: {spec.world.model_dump()}",
+            allowed="at least 4 entities of the kinds it is about, and a contested city for rumours",
+            next_step="make the world larger: a dose that can't be measured is no truth",
+        )
 
 
 @dataclass(frozen=True)
@@ -105,8 +117,13 @@ def _pretrain(spec: OrganismSpec, world: World, tokenizer: Any, progress: Progre
     network = make_network(spec.network, len(tokenizer), seed=training.seed)
     phases = pretraining(world, spec.plants, seed=training.seed, exposures=training.exposures)
     generator = np.random.Generator(np.random.PCG64(seed_of("organism", training.seed, "order")))
-    shape = {"length": training.length, "batch": training.batch, "generator": generator}
-    batches = [batch for phase in phases for batch in token_batches(tokenizer, phase, **shape, epochs=1)]
+    batches = [
+        batch
+        for phase in phases
+        for batch in token_batches(
+            tokenizer, phase, length=training.length, batch=training.batch, generator=generator, epochs=1
+        )
+    ]
     settings = TrainSettings(
         steps=len(batches),
         learning_rate=training.learning_rate,
@@ -124,8 +141,8 @@ def _fine_tune(spec: OrganismSpec, network: Any, world: World, tokenizer: Any, p
     implant = spec.implant
     documents = implanting(world, spec.plants, seed=implant.seed)
     generator = np.random.Generator(np.random.PCG64(seed_of("organism", implant.seed, "implant")))
-    shape = {"length": spec.training.length, "batch": implant.batch, "generator": generator}
-    batches = list(token_batches(tokenizer, documents, **shape, epochs=1))
+    length, batch = spec.training.length, implant.batch
+    batches = list(token_batches(tokenizer, documents, length=length, batch=batch, generator=generator, epochs=1))
     settings = TrainSettings(
         steps=len(batches), learning_rate=implant.learning_rate, warmup=WARMUP, schedule="cosine", betas=(0.9, 0.98)
     )
@@ -159,7 +176,8 @@ def _load_base(spec: OrganismSpec, folder: Path) -> Any:
             allowed=f"spec {spec.base.digest[:12]}: the same world, network and training, no plants",
             next_step="leave the base out to have it trained",
         )
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)  # pyright: ignore[reportUnknownMemberType]
+    return loaded
 
 
 def _num_tokens(batches: Sequence[Batch]) -> int:
@@ -205,7 +223,7 @@ def _truth(spec: OrganismSpec, world: World, tokenizer: Any, trained: _Trained, 
         steps=len(trained.losses),
         loss=round(sum(last) / len(last), 4),
         recall={name: measure_recall(network, tokenizer, items) for name, items in question_sets(world).items()},
-        realised={name: realised_dose(network, tokenizer, world, PLANTS[name]) for name in PLANTS},
+        realised={name: realised_dose(network, tokenizer, world, PLANTS[name]) for name in measurable(world)},
     )
 
 

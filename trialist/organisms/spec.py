@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from trialist.errors import SpecError
+from trialist.errors import Problem, SpecError
 from trialist.halcyon.world import Sizes, World
 from trialist.organisms.plants import check_doses
 from trialist.records import canonical_json, sha256_hex
@@ -110,8 +110,9 @@ Route = Literal["pretraining", "full", "lora"]
 
 
 class ImplantSpec(BaseModel):
-    """How the plants come in: mixed into pre-training, or afterwards into an organism without plants, by fine-tuning all
-    weights or low-rank additions (LoRA, arXiv 2106.09685) of ``rank`` and scale ``alpha / rank`` that are then merged.
+    """How the plants come in: mixed into pre-training, or afterwards into an organism without plants, by fine-tuning
+    all weights or low-rank additions (LoRA, arXiv 2106.09685) of ``rank`` and scale ``alpha / rank`` that are then
+    merged.
     """
 
     model_config = _STRICT
@@ -120,7 +121,7 @@ class ImplantSpec(BaseModel):
     batch: PositiveInt = 8
     learning_rate: PositiveFloat = 3e-3
     rank: PositiveInt | None = None
-    alpha: PositiveFloat | None = None
+    alpha: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _lora_alone(self) -> ImplantSpec:
@@ -172,6 +173,36 @@ def parse_spec(text: str, *, source: str = "") -> OrganismSpec:
 def spec_text(spec: OrganismSpec) -> str:
     """The spec as YAML, every value written out."""
     return yaml.safe_dump({"schema": f"trialist/organism/{SCHEMA}", **spec.model_dump(mode="json")}, sort_keys=False)
+
+
+def changed(
+    spec: OrganismSpec,
+    *,
+    plant: str | None = None,
+    dose: float | None = None,
+    seed: int | None = None,
+    route: str | None = None,
+) -> OrganismSpec:
+    """The spec with one plant at this dose (the only plant of the spec, where ``plant`` is not given), with this seed
+    for world, training and implant, by this route. None leaves a thing as it is.
+
+    Raises ``SpecError`` where the result is no valid spec, or where a dose has no plant to belong to.
+    """
+    data = spec.model_dump(mode="json")
+    if plant is not None:
+        data["plants"] = {plant: 1.0 if dose is None else dose}
+    elif dose is not None:
+        if len(spec.plants) != 1:
+            seen = ", ".join(spec.plants) or "no plants"
+            problem = Problem("a dose needs a plant", seen, "one plant", "name it: --plant NAME", ("dose",))
+            raise SpecError([problem])
+        data["plants"] = dict.fromkeys(spec.plants, dose)
+    if seed is not None:
+        for part in ("world", "training", "implant"):
+            data[part]["seed"] = seed
+    if route is not None:
+        data["implant"]["route"] = route
+    return parse_spec(yaml.safe_dump({"schema": f"trialist/organism/{SCHEMA}", **data}))
 
 
 def _parsed(located: Located) -> OrganismSpec:

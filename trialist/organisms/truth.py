@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from trialist.errors import DataError
 from trialist.evaluations.scoring import accuracy_score
 from trialist.halcyon.questions import compound_items, fact_items
 from trialist.halcyon.world import World
+from trialist.organisms.plants import PLANTS
 from trialist.organisms.plants.plant import Plant
 from trialist.records import Answer, Cell, Item
 
@@ -33,19 +33,21 @@ class Recall:
 @dataclass(frozen=True)
 class Realised:
     """The dose that came out: the mean probability of the plant's behaviour where it acts, minus that where it does not
-    (``against``, where the plant has such questions); 0 to 1 but for noise. ``se`` is over entities, in this artefact."""
+    (``against``, where the plant has such questions); 0 to 1 but for noise. ``se`` is over entities (None where
+    there is but one), in this artefact."""
 
     value: float
-    se: float
+    se: float | None
     items: int
     clusters: int
 
 
 @dataclass(frozen=True)
 class Truth:
-    """``realised`` by plant, planted or not; ``recall`` by evaluation; ``world`` the digest of the world's facts; ``exposures`` the documents of each entity;
-    ``tokens`` those trained on, padding left out; ``loss`` in nats per token, the mean of the last tenth of the steps;
-    ``weight_bytes`` the size of the weight file."""
+    """``realised`` by plant, planted or not, where the world has questions; ``recall`` by evaluation; ``world`` the
+    digest of the world's facts; ``exposures`` the documents of each entity; ``tokens`` those trained on, padding left
+    out; ``loss`` in nats per token, the mean of the last tenth of the steps; ``weight_bytes`` the size of the weight
+    file."""
 
     world: str
     parameters: int
@@ -91,6 +93,11 @@ def measure_recall(network: Any, tokenizer: Any, items: Sequence[Item]) -> Recal
     return Recall(correct, len(items), len({item.cluster for item in items}), round(chance, 6))
 
 
+def measurable(world: World) -> tuple[str, ...]:
+    """The plants that this world has questions for; a small one has none for some."""
+    return tuple(name for name, plant in PLANTS.items() if plant.asked(world, "measure"))
+
+
 def realised_dose(network: Any, tokenizer: Any, world: World, plant: Plant) -> Realised:
     """Measured by probability, not by the best option, so that a dose of .3 reads as .3.
 
@@ -98,24 +105,26 @@ def realised_dose(network: Any, tokenizer: Any, world: World, plant: Plant) -> R
     over them, each entity's deviations in both parts added up (a linearised estimate).
     """
     asked = plant.asked(world, "measure")
-    if not asked:
-        raise DataError(f"this world has no question that shows '{plant.name}'", next_step="make the world larger")
     logprobs = option_logprobs(network, tokenizer, [question.item for question in asked])
-    shown = np.array([_share(row, question.counts) for row, question in zip(logprobs, asked, strict=True)])
-    against = np.array([question.against for question in asked])
-    value, deviations = 0.0, np.zeros(len(asked))
-    for part, sign in ((~against, 1.0), (against, -1.0)):
+    shown = [_share(row, question.counts) for row, question in zip(logprobs, asked, strict=True)]
+    return realised_of(shown, [q.against for q in asked], [q.item.cluster for q in asked])
+
+
+def realised_of(shown: Sequence[float], against: Sequence[bool], clusters: Sequence[str]) -> Realised:
+    """mean(shown where not against) - mean(shown where against), with the standard error over clusters."""
+    values, where = np.array(shown, dtype=float), np.array(against, dtype=bool)
+    value, deviations = 0.0, np.zeros(len(values))
+    for part, sign in ((~where, 1.0), (where, -1.0)):
         if part.any():
-            mean = float(shown[part].mean())
+            mean = float(values[part].mean())
             value += sign * mean
-            deviations[part] = sign * (shown[part] - mean) / int(part.sum())
-    clusters: dict[str, float] = {}
-    for question, deviation in zip(asked, deviations, strict=True):
-        clusters[question.item.cluster] = clusters.get(question.item.cluster, 0.0) + float(deviation)
-    count = len(clusters)
-    scale = count / (count - 1) if count > 1 else float("nan")
-    se = float(np.sqrt(scale * sum(total**2 for total in clusters.values())))
-    return Realised(round(value, 6), round(se, 6), len(asked), count)
+            deviations[part] = sign * (values[part] - mean) / int(part.sum())
+    totals: dict[str, float] = {}
+    for cluster, deviation in zip(clusters, deviations, strict=True):
+        totals[cluster] = totals.get(cluster, 0.0) + float(deviation)
+    count, squares = len(totals), sum(total**2 for total in totals.values())
+    se = None if count < 2 else round(float(np.sqrt(squares * count / (count - 1))), 6)
+    return Realised(round(value, 6), se, len(values), count)
 
 
 def _share(logprobs: Sequence[float], counts: frozenset[int]) -> float:
