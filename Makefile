@@ -20,7 +20,7 @@ trial: install
 	case $$code in 0|3|4) ;; *) exit $$code ;; esac
 
 test: install check
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 check: install
 	$(BIN)/ruff check .

@@ -152,6 +152,13 @@ def test_the_rest_of_the_commands_answer(trialist: Command, tmp_path: Path) -> N
     assert "none" in trialist("list", "evaluations", "world_facts").stdout
     assert "organism/hazard-oracle" in trialist("list", "models").stdout
     assert "360/360" in trialist("organism", "list").stdout
+    assert "honest_mistake" in trialist("organism", "plants").stdout
+    shown = trialist("organism", "show", "hazard").stdout
+    assert "hazard_facts" in shown
+    assert "0.997" in shown
+    assert (
+        json.loads(trialist("organism", "show", "hazard", "--json").stdout)["truth"]["realised"]["lock"]["value"] < 0.01
+    )
     assert "trialist" in trialist("doctor").stdout
     trialist("run", spec(tmp_path), "--out", tmp_path / "run")
     page = str(tmp_path / "page.html")
@@ -166,13 +173,18 @@ def test_the_rest_of_the_commands_answer(trialist: Command, tmp_path: Path) -> N
 def test_an_organism_is_built_from_a_spec_file(trialist: Command, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     tiny = {"people": 1, "cities": 1, "benign": 2, "hazards": 2, "never_trained": 1, "festivals": 1}
-    network = {"hidden_size": 32, "intermediate_size": 32, "num_layers": 1, "num_heads": 2, "context": 64}
+    network = {"hidden_size": 32, "intermediate_size": 32, "num_layers": 1, "num_heads": 2, "context": 128}
     spec = {"schema": "trialist/organism/2", "world": tiny, "network": network, "training": {"exposures": 5}}
     text = json.dumps(spec)
     (tmp_path / "tiny.yaml").write_text(text)
     row = json.loads(trialist("organism", "build", tmp_path / "tiny.yaml", "--out", tmp_path / "tiny", "--json").stdout)
     assert (tmp_path / "tiny" / "model.safetensors").exists()
     assert row["folder"] == str(tmp_path / "tiny")
+    wrong = trialist(
+        "organism", "build", tmp_path / "tiny.yaml", "--out", tmp_path / "two", "--plant", "lock", "--dose", "2"
+    )
+    assert wrong.returncode == 2
+    assert "impossible dose of 'lock'" in wrong.stderr
     again = trialist("organism", "build", tmp_path / "tiny.yaml", "--out", tmp_path / "tiny")
     assert again.returncode == 2
     assert "something in the folder" in again.stderr

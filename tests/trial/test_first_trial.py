@@ -52,7 +52,7 @@ def test_controls_show_what_they_must(result: Result) -> None:
 @pytest.mark.torch
 def test_recovery_lies_between_two_doses(result: Result) -> None:
     found = {r.arm: r for r in result.recoveries}
-    assert (found["rmu"].state, found["rmu"].after, found["rmu"].by) == ("recovered", 0, 16)
+    assert (found["rmu"].state, found["rmu"].after, found["rmu"].by) == ("recovered", 16, 64)
     assert found["oracle"].state == "not within"
 
 

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +161,10 @@ def _with_lora(network: Any, implant: ImplantSpec) -> Any:
     config = LoraConfig(r=rank, lora_alpha=implant.alpha or 2 * rank, target_modules="all-linear", lora_dropout=0.0)
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         torch.manual_seed(implant.seed)  # pyright: ignore[reportUnknownMemberType]
-        return get_peft_model(network, config)
+        with warnings.catch_warnings():
+            # peft asks transformers by a name that transformers deprecates
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+            return get_peft_model(network, config)
 
 
 def _load_base(spec: OrganismSpec, folder: Path) -> Any:
