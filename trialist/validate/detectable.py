@@ -7,7 +7,7 @@ at the tested doses from the highest down, each with the ``window`` organisms ne
 first that isn't rejected. The first true hypothesis in this order is the highest tested d < m, and the limit misses
 only if that one is rejected: one test, one error rate (fixed sequence; Maurer, Hothorn & Lehmacher 1995). Lower limit:
 the mirror image from the lowest dose up, with organisms at or above d. Each test is an exact bound on a rate, so the
-limits hold in finite samples, also where everything or nothing is detected; a logistic fit has no finite estimate there.
+limits hold in finite samples, also where everything or nothing is detected; a logistic fit has no estimate there.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trialist.measurement.clustered import aggregate
 from trialist.measurement.cluster_bound import lower_mean, upper_mean
+from trialist.measurement.clustered import aggregate
 from trialist.measurement.interval import Interval
 from trialist.measurement.proportions import lower_bound, upper_bound
 from trialist.validate.readings import Reading, independent
@@ -17,7 +17,7 @@ CLUSTERED = "cluster bound: a group with any event counts wholly"
 
 @dataclass(frozen=True)
 class Rate:
-    """``num_alarms`` of ``num_measured``. ``interval`` is two-sided at .95, ``lower`` and ``upper`` one-sided at .95."""
+    """``num_alarms`` of ``num_measured``. ``interval`` is two-sided, ``lower`` and ``upper`` one-sided, all at .95."""
 
     num_alarms: int
     num_measured: int
