@@ -25,7 +25,8 @@ from trialist.validate.rates import lower_rate, upper_rate
 from trialist.validate.readings import Reading
 
 Floats = NDArray[np.float64]
-WINDOW = 20
+WINDOW = 17
+"""The fewest organisms that can show a sensitivity of .8 at .975, if all are detected: .8^17 < .025 < .8^16."""
 
 
 @dataclass(frozen=True)

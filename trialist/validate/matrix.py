@@ -42,7 +42,8 @@ def column_of(reading: Reading) -> str:
     """The column of a reading: its plant, or "null", "sham", "<plant> (twin)" for a twin that carries the name."""
     if reading.role in ("null", "sham"):
         return reading.role
-    return f"{reading.plant} (twin)" if reading.role == "twin" else reading.plant
+    named = "twin" in reading.plant
+    return f"{reading.plant} (twin)" if reading.role == "twin" and not named else reading.plant
 
 
 def matrix(readings: Sequence[Reading], thresholds: Mapping[str, Threshold | str]) -> tuple[MatrixCell, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,9 +100,10 @@ def _slope(means: Floats) -> Floats:
 
 
 def _tau(x: Floats, y: Floats) -> tuple[float | None, float | None]:
-    from scipy.stats import kendalltau
+    import scipy.stats
 
     if len(np.unique(y)) < 2:
         return None, None
-    found = kendalltau(x, y)
+    statistics: Any = scipy.stats
+    found = statistics.kendalltau(x, y)
     return float(found.statistic), float(found.pvalue)

@@ -17,14 +17,18 @@ def markdown(characteristics: Characteristics) -> str:
     if c.threshold is not None:
         t = c.threshold
         lines.append(f"Threshold {t.value:.4g}, frozen on {t.num_units} calibration units; ")
-        lines[-1] += f"a new null alarms with chance at most {t.guarantee:.3f}."
+        lines[-1] += "a new null alarms with chance at most "
+        lines[-1] += f"{t.guarantee:.3f}, on average over calibration sets."
     lines += ["", "| organisms | alarms | interval (.95) | bound (.95) | unmeasured |", "|---|---|---|---|---|"]
     named = (("nulls", c.false_alarms), ("twins", c.twins), ("shams", c.shams), ("other plants", c.others))
     lines += [_rate_row(name, rate, upper=True) for name, rate in named]
     for route in c.routes:
         lines += _route_rows(route)
-    lines += [f"Stated error against {s.kind}: variance ratio {s.ratio:.2f} {_span(s.ratio_interval)}; {s.sentence}."
-              for s in c.stated]  # fmt: skip
+    lines.append("")
+    for s in c.stated:
+        ratio = f"variance ratio {s.ratio:.2f} {_span(s.ratio_interval)}"
+        covered = "" if s.covered is None else f", truth in {s.covered}/{s.num_readings} of the .95 intervals"
+        lines.append(f"- Stated error against {s.kind}: {ratio}{covered}; {s.sentence}.")
     lines += ["", *matrix_markdown(c.cells)]
     if c.undefined:
         lines += ["", "Undefined:", "", *(f"- {reason}" for reason in c.undefined)]
