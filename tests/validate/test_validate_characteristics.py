@@ -58,8 +58,8 @@ def _without(role: str, split: str = "") -> Callable[[list[Reading]], list[Readi
 
 DEGENERATE: dict[str, Callable[[list[Reading]], list[Reading]]] = {
     "no nulls": _without("null"),
-    "no calibration": _without("null", "test"),
-    "no test nulls": _without("null", "calibration"),
+    "no calibration": _without("null", "calibration"),
+    "no test nulls": _without("null", "test"),
     "no positives": _without("positive"),
     "no twin": _without("twin"),
     "all missing": lambda rows: [replace(r, score=None, reason="crash") for r in rows],

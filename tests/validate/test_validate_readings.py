@@ -67,7 +67,7 @@ def test_what_is_refused_names_file_and_line(tmp_path: Path, change: dict[str, o
     append(path, [reading("a")])
     row = json.loads(path.read_text())
     path.write_text(path.read_text() + json.dumps({**row, "organism": "b", **change}) + "\n")
-    with pytest.raises(DataError, match="r.jsonl, line 2: ") as error:
+    with pytest.raises(DataError, match=r"r\.jsonl, line 2: ") as error:
         read(path)
     assert said in str(error.value)
 

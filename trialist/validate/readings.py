@@ -7,11 +7,15 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from trialist.errors import DataError, StorageError
 from trialist.records import canonical_json
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Route = Literal["pretraining", "full", "lora", "sham", "none"]
 Role = Literal["positive", "null", "twin", "sham", "other plant"]
@@ -94,7 +98,7 @@ def read(path: Path) -> Loaded:
             if number == len(lines):
                 return Loaded(tuple(found), 1)
             raise DataError(f"{where}: no JSON", seen=str(error), allowed="one JSON object a line") from error
-        reading = _reading(row, where)
+        reading = _reading(row, line, where)
         check(reading, where)
         if reading.key in first:
             raise DataError(f"{where}: the reading of line {first[reading.key]} again", seen=str(reading.key))
@@ -141,16 +145,24 @@ def independent(readings: Sequence[Reading]) -> bool:
     return len({reading.unit for reading in readings}) == len(readings)
 
 
-def _reading(row: Any, where: str) -> Reading:
-    from pydantic import TypeAdapter, ValidationError
+def _reading(row: Any, line: bytes, where: str) -> Reading:
+    from pydantic import ValidationError
 
-    names = {field.name for field in fields(Reading)}
-    if not isinstance(row, dict) or (unknown := sorted(set(map(str, row)) - names)):  # pyright: ignore[reportUnknownArgumentType]
-        seen = ", ".join(unknown) if isinstance(row, dict) else type(row).__name__  # pyright: ignore[reportPossiblyUnboundVariable]
-        raise DataError(f"{where}: not a reading", seen=seen, allowed=", ".join(sorted(names)))
+    allowed = [field.name for field in fields(Reading)]
+    seen = sorted(set(row) - set(allowed)) if isinstance(row, dict) else [type(row).__name__]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if seen:
+        raise DataError(f"{where}: not a reading", seen=", ".join(map(str, seen)), allowed=", ".join(allowed))  # pyright: ignore[reportUnknownArgumentType]
     try:
-        return TypeAdapter(Reading).validate_python(row, strict=True)
+        return _adapter().validate_json(line, strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
         raise DataError(f"{where}: {place}: {problem['msg']}", seen=str(problem["input"])) from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Reading]:
+    """Built at the first use, as importing does nothing."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Reading)
