@@ -125,6 +125,17 @@ def test_all_and_none_detected() -> None:
         detectable_dose([], 0.5)
 
 
+def test_a_window_counts_groups() -> None:
+    """18 bases of 5 organisms, all detected: with 17 organisms in a window no test could ever reject."""
+    rows = [
+        reading(f"{b}-{i}", 1.0, role="positive", realised=0.1 * b + 0.01 * i, group=f"g{b}")
+        for b in range(18)
+        for i in range(5)
+    ]
+    assert detectable_dose(rows, 0.5).high is not None
+    assert detectable_dose(rows[: 16 * 5], 0.5).high is None
+
+
 def test_isotonic_is_the_min_max_formula() -> None:
     g = np.random.default_rng(7)
     for _ in range(30):

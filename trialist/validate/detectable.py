@@ -3,7 +3,7 @@
 Only one thing is assumed: sensitivity doesn't fall with the dose. No curve is fitted for the limits. Let m be the
 minimum detectable dose. For a dose d < m all organisms at or below d are detected with a chance below the target, so
 the mean chance over any set of them, chosen without looking at the scores, is below it too. Upper limit: test "d < m"
-at the tested doses from the highest down, each with the ``window`` organisms nearest at or below d, and stop at the
+at the tested doses from the highest down, each with the ``window`` units nearest at or below d, and stop at the
 first that isn't rejected. The first true hypothesis in this order is the highest tested d < m, and the limit misses
 only if that one is rejected: one test, one error rate (fixed sequence; Maurer, Hothorn & Lehmacher 1995). Lower limit:
 the mirror image from the lowest dose up, with organisms at or above d. Each test is an exact bound on a rate, so the
@@ -26,7 +26,7 @@ from trialist.validate.readings import Reading
 
 Floats = NDArray[np.float64]
 WINDOW = 17
-"""The fewest organisms that can show a sensitivity of .8 at .975, if all are detected: .8^17 < .025 < .8^16."""
+"""The fewest independent units that can show a sensitivity of .8 at .975, if all are detected: .8^17 < .025 < .8^16."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ def detectable_dose(
     tested = [float(d) for d in np.unique(doses)]
     high = low = None
     for dose in reversed(tested):
-        near = _at_or_below(doses, dose, window)
+        near = _at_or_below(doses, units, (dose, window))
         if lower_rate([caught[i] for i in near], [units[i] for i in near], confidence) < sensitivity:
             break
         high = dose
     for dose in tested:
-        near = _at_or_above(doses, dose, window)
+        near = _at_or_above(doses, units, (dose, window))
         if upper_rate([spared[i] for i in near], [units[i] for i in near], confidence) >= sensitivity:
             break
         low = dose
@@ -109,17 +109,25 @@ def isotonic(doses: Floats, hits: Floats) -> Floats:
     return np.repeat([total / num for total, num, _ in blocks], [size for _, _, size in blocks])[where]
 
 
-def _at_or_below(doses: Floats, dose: float, window: int) -> list[int]:
-    """The ``window`` nearest at or below; equal doses stay together, as nothing but scores would choose among them."""
-    below = doses[doses <= dose]
-    edge = below[max(0, len(below) - window)]
-    return [int(i) for i in np.flatnonzero((doses <= dose) & (doses >= edge))]
+def _at_or_below(doses: Floats, units: Sequence[str], at: tuple[float, int]) -> list[int]:
+    """The nearest at or below that hold ``window`` independent units, of (dose, window); equal doses stay together, as
+    nothing but scores would choose among them."""
+    return _nearest(doses, units, [int(i) for i in np.flatnonzero(doses <= at[0])][::-1], at[1])
 
 
-def _at_or_above(doses: Floats, dose: float, window: int) -> list[int]:
-    above = doses[doses >= dose]
-    edge = above[min(len(above), window) - 1]
-    return [int(i) for i in np.flatnonzero((doses >= dose) & (doses <= edge))]
+def _at_or_above(doses: Floats, units: Sequence[str], at: tuple[float, int]) -> list[int]:
+    return _nearest(doses, units, [int(i) for i in np.flatnonzero(doses >= at[0])], at[1])
+
+
+def _nearest(doses: Floats, units: Sequence[str], order: Sequence[int], window: int) -> list[int]:
+    found: list[int] = []
+    seen: set[str] = set()
+    for i in order:
+        if len(seen) >= window and units[i] not in seen and doses[i] != doses[found[-1]]:
+            break
+        found.append(i)
+        seen.add(units[i])
+    return found
 
 
 def _sentence(
