@@ -35,7 +35,9 @@ PLAIN = "schema: trialist/organism/2\n" + TINY
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little is learnt here, so that one plant's measurement is enough."""
     monkeypatch.setattr("trialist.organisms.corpus.IMPLANTED", 50)
+    monkeypatch.setattr("trialist.organisms.build.measurable", lambda world: ("backdoor",))
 
 
 def rows_of(folder: Path) -> list[dict[str, object]]:
@@ -126,6 +128,7 @@ def test_names_stand_for_specs() -> None:
     assert named.spec_of("sycophancy@0.3").training == OrganismSpec().training
     assert named.spec_of("hazard") == catalog.spec("hazard")
     assert named.spec_of("hazard@0.5").plants == {"hazard_facts": 0.5}
+    assert named.spec_of("hazard-oracle@1").plants == {"hazard_facts": 1.0}
     assert named.spec_of("hazard#3").training.seed == 3
     assert named.folder_of("hazard") == catalog.path("hazard")
 
@@ -145,7 +148,7 @@ def test_names_stand_for_specs() -> None:
         ("sycophancy@1#²", SpecError, "whole number"),
         ("a@1@2", NameUnknown, "a@1@2"),
         ("../hazard@1", NameUnknown, "hazard"),
-        ("hazard-oracle@1", SpecError, "a dose needs a plant"),
+        ("hazard-oracle@2", SpecError, "from 0 to 1"),
     ],
 )
 def test_names_that_stand_for_nothing(name: str, error: type[Exception], words: str) -> None:

@@ -126,7 +126,8 @@ def _train(making: _Making, base: Path | None) -> _Trained:
         return _pretrain(making)
     if base is None:
         # rounded as a folder's weights are, so that both ways give the same organism
-        network = _pretrain(replace(making, spec=spec.base)).network.half().float()
+        network = _pretrain(replace(making, spec=spec.base)).network
+        _round(network)
     else:
         network = _load_base(spec, base)
     return _fine_tune(making, network)
@@ -286,9 +287,9 @@ def _save(network: Any, tokenizer: Any, folder: Path) -> None:
     import torch
     from safetensors.torch import save
 
-    network.half()
+    _round(network)
     tensors = {
-        name: tensor for name, tensor in network.state_dict().items() if name not in network.all_tied_weights_keys
+        name: tensor.half() for name, tensor in network.state_dict().items() if name not in network.all_tied_weights_keys
     }
     # bytes first: safetensors' own writer has an error of its own where the disk is full
     (folder / WEIGHT_FILE).write_bytes(save(tensors, metadata={"format": "pt"}))
@@ -296,7 +297,17 @@ def _save(network: Any, tokenizer: Any, folder: Path) -> None:
     network.config.architectures = [type(network).__name__]
     network.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    network.float().eval()
+    network.config.dtype = torch.float32
+    network.eval()
+
+
+def _round(network: Any) -> None:
+    """Weights alone: rounded to fp16, the rotary frequencies would be those of no network that is loaded."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(parameter.half())
 
 
 def check_whole(folder: Path) -> Path:

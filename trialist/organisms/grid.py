@@ -32,6 +32,7 @@ from trialist.organisms.truth import Realised, truth_of
 from trialist.records import canonical_json
 
 GRID_FILE, ROWS_FILE = "grid.yaml", "grid.jsonl"
+POLL_SECONDS = 0.2
 Status = Literal["done", "kept", "failed", "pending"]
 
 
@@ -147,7 +148,8 @@ def _work(board: _Board, executor: Executor, jobs: int, device: str) -> None:
                     board.settle(name, f"{error}: run the same command again, with fewer jobs if memory was short")
         if not running:
             return
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        # a system may hand Ctrl-C to another thread than this one: waiting without an end would not notice
+        done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             board.settle(running.pop(future), _said(future))
 
