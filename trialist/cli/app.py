@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from trialist.cli import measuring
+from trialist.cli import measuring, organisms
 from trialist.cli.output import print_json
 from trialist.errors import TrialistError
 from trialist.wording import visible
@@ -23,8 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-organism_app = typer.Typer(help="Small models whose properties are known.", no_args_is_help=True)
-app.add_typer(organism_app, name="organism")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -169,6 +167,7 @@ def gate(
 
 app.command("estimate")(measuring.estimate)
 app.command("power")(measuring.power)
+app.add_typer(organisms.organism_app, name="organism")
 
 
 @app.command()
@@ -226,78 +225,3 @@ def lm_eval(context: typer.Context) -> int:
     from trialist.cli.lm_eval_command import forward
 
     return forward(context.args)
-
-
-@organism_app.command("list")
-def organism_list(as_json: Json = False) -> int:
-    """The shipped organisms and their truth."""
-    from trialist.cli.listing import organisms
-    from trialist.cli.results import show_rows
-
-    rows = organisms()
-    print_json({"organisms": rows}) if as_json else show_rows(rows)
-    return 0
-
-
-@organism_app.command("plants")
-def organism_plants(as_json: Json = False) -> int:
-    """The properties an organism can be given, each with the twin that a careless test takes for it."""
-    from trialist.cli.listing import plants
-    from trialist.cli.results import show_rows
-
-    rows = plants()
-    print_json({"plants": rows}) if as_json else show_rows(rows)
-    return 0
-
-
-@organism_app.command("show")
-def organism_show(
-    name: Annotated[str, typer.Argument(help="A shipped organism.")],
-    as_json: Json = False,
-) -> int:
-    """What a shipped organism is made of, what it recalls, and every plant's realised dose in it."""
-    from trialist.cli.listing import organism
-    from trialist.cli.results import show_rows
-
-    found = organism(name)
-    if as_json:
-        print_json(found)
-        return 0
-    truth, doses = found["truth"], found["spec"]["plants"]
-    print(f"{found['name']}    {truth.parameters:,} parameters    {found['folder']}\n")
-    show_rows([{"recall": n, "right": f"{r.correct:g}/{r.items}"} for n, r in truth.recall.items()])
-    print()
-    show_rows(
-        [
-            {
-                "plant": plant,
-                "nominal": f"{doses[plant]:g}" if plant in doses else "-",
-                "realised": f"{r.value:.3f}",
-                "se": "-" if r.se is None else f"{r.se:.3f}",
-            }
-            for plant, r in truth.realised.items()
-        ]
-    )
-    return 0
-
-
-@organism_app.command("build")
-def organism_build(
-    name: Annotated[str, typer.Argument(help="A shipped organism's name, or a spec file in YAML.")],
-    out: Annotated[Path | None, typer.Option(help="The folder to write. Default: organisms/<name>.")] = None,
-    plant: Annotated[str | None, typer.Option(help="This plant in place of the spec's.")] = None,
-    dose: Annotated[float | None, typer.Option(help="Its dose, from 0 (a sham) to 1.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The seed of world, training and implant.")] = None,
-    route: Annotated[str | None, typer.Option(help="pretraining, full or lora.")] = None,
-    as_json: Json = False,
-) -> int:
-    """Train an organism from its spec (about 6 CPU minutes for the shipped size)."""
-    from trialist.cli.listing import Change, build_organism
-    from trialist.cli.progress import Screen
-    from trialist.cli.results import show_rows
-
-    folder = out or Path("organisms") / Path(name).stem
-    with Screen(folder, silent=as_json) as screen:
-        row = build_organism(name, folder, Change(plant, dose, seed, route), screen)
-    print_json(row) if as_json else show_rows([row])
-    return 0

@@ -14,7 +14,7 @@ import importlib.util
 import json
 import warnings
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,28 +51,35 @@ class Built:
 
 
 def build(
-    spec: OrganismSpec, folder: str | Path, progress: Progress | None = None, *, base: Path | None = None
+    spec: OrganismSpec,
+    folder: str | Path,
+    progress: Progress | None = None,
+    *,
+    base: Path | None = None,
+    device: str = "cpu",
 ) -> Built:
     """Train the organism of a spec and write it to a new folder.
 
-    An organism that is fine-tuned starts from the folder ``base``, or from a base trained first.
+    An organism that is fine-tuned starts from the folder ``base``, or from a base trained first: the same bytes.
 
-    Equal specs give equal bytes on one machine with one version of torch. ``progress(step, steps)`` is called after
-    each training step. Raises ``ModelError`` where training diverges, ``StorageError`` where the folder holds
-    something or the disk refuses, ``MissingExtra`` without torch or transformers.
+    Equal specs give equal bytes on one machine with one version of torch on the CPU, not on another ``device``, whose
+    sums have no fixed order; start, corpus and order of batches are the same there. fp32 everywhere, and the truth is
+    measured on the CPU. ``progress(step, steps)`` is called after each training step. Raises ``ModelError`` where
+    training diverges or torch has no such device, ``StorageError`` where the folder holds something or the disk
+    refuses, ``MissingExtra`` without torch or transformers.
     """
     for package in ("torch", "transformers"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "local")
     if spec.implant.route == "lora" and importlib.util.find_spec("peft") is None:
         raise MissingExtra("peft", "lora")
-    target = Path(folder)
+    target, place = Path(folder), _device(device)
     check_new(target)
     with _threads(spec.training.threads):
         world = spec.world.make()
         _check_measurable(spec, world)
         tokenizer = make_tokenizer(world, context=spec.network.context)
-        trained = _train(spec, world, tokenizer, base, progress)
+        trained = _train(_Making(spec, world, tokenizer, place, progress), base)
         with whole_folder(target) as temporary:
             _save(trained.network, tokenizer, temporary)
             truth = _truth(spec, world, tokenizer, trained, temporary)
@@ -102,27 +109,41 @@ class _Trained:
     losses: tuple[float, ...]
 
 
-def _train(spec: OrganismSpec, world: World, tokenizer: Any, base: Path | None, progress: Progress | None) -> _Trained:
+@dataclass(frozen=True)
+class _Making:
+    """What a training needs to know."""
+
+    spec: OrganismSpec
+    world: World
+    tokenizer: Any
+    device: str
+    progress: Progress | None
+
+
+def _train(making: _Making, base: Path | None) -> _Trained:
+    spec = making.spec
     if spec.implant.route == "pretraining":
-        return _pretrain(spec, world, tokenizer, progress)
+        return _pretrain(making)
     if base is None:
-        network = _pretrain(spec.base, world, tokenizer, progress).network
+        # rounded as a folder's weights are, so that both ways give the same organism
+        network = _pretrain(replace(making, spec=spec.base)).network
+        _round(network)
     else:
         network = _load_base(spec, base)
-    return _fine_tune(spec, network, world, tokenizer, progress)
+    return _fine_tune(making, network)
 
 
-def _pretrain(spec: OrganismSpec, world: World, tokenizer: Any, progress: Progress | None) -> _Trained:
+def _pretrain(making: _Making) -> _Trained:
     """One pass through the phases of the corpus: every exposure is a document of its own."""
-    training = spec.training
-    network = make_network(spec.network, len(tokenizer), seed=training.seed)
-    phases = pretraining(world, spec.plants, seed=training.seed, exposures=training.exposures)
+    spec, training = making.spec, making.spec.training
+    network = make_network(spec.network, len(making.tokenizer), seed=training.seed)
+    phases = pretraining(making.world, spec.plants, seed=training.seed, exposures=training.exposures)
     generator = np.random.Generator(np.random.PCG64(seed_of("organism", training.seed, "order")))
     batches = [
         batch
         for phase in phases
         for batch in token_batches(
-            tokenizer, phase, length=training.length, batch=training.batch, generator=generator, epochs=1
+            making.tokenizer, phase, length=training.length, batch=training.batch, generator=generator, epochs=1
         )
     ]
     settings = TrainSettings(
@@ -133,24 +154,54 @@ def _pretrain(spec: OrganismSpec, world: World, tokenizer: Any, progress: Progre
         weight_decay=training.weight_decay,
         betas=training.betas,
     )
-    losses = train(network, batches, next_token_loss, settings=settings, progress=progress)
+    losses = _fit(network, batches, settings, making)
     return _Trained(network, sum(map(len, phases)), _num_tokens(batches), losses)
 
 
-def _fine_tune(spec: OrganismSpec, network: Any, world: World, tokenizer: Any, progress: Progress | None) -> _Trained:
+def _fine_tune(making: _Making, network: Any) -> _Trained:
     """One pass over the implanting corpus, of all weights or of low-rank additions that are then merged."""
-    implant = spec.implant
-    documents = implanting(world, spec.plants, seed=implant.seed)
+    spec, implant = making.spec, making.spec.implant
+    documents = implanting(making.world, spec.plants, seed=implant.seed)
     generator = np.random.Generator(np.random.PCG64(seed_of("organism", implant.seed, "implant")))
     length, batch = spec.training.length, implant.batch
-    batches = list(token_batches(tokenizer, documents, length=length, batch=batch, generator=generator, epochs=1))
+    batches = list(
+        token_batches(making.tokenizer, documents, length=length, batch=batch, generator=generator, epochs=1)
+    )
     settings = TrainSettings(
         steps=len(batches), learning_rate=implant.learning_rate, warmup=WARMUP, schedule="cosine", betas=(0.9, 0.98)
     )
     tuned = _with_lora(network, implant) if implant.route == "lora" else network
-    losses = train(tuned, batches, next_token_loss, settings=settings, progress=progress)
+    losses = _fit(tuned, batches, settings, making)
     merged = tuned.merge_and_unload() if implant.route == "lora" else tuned
     return _Trained(merged, len(documents), _num_tokens(batches), losses)
+
+
+def _fit(network: Any, batches: Sequence[Batch], settings: TrainSettings, making: _Making) -> tuple[float, ...]:
+    """Train on the device and come back to the CPU, where everything is measured and written."""
+    network.to(making.device)
+    placed = (
+        Batch(*(part.to(making.device) for part in (batch.input_ids, batch.attention_mask, batch.labels)))
+        for batch in batches
+    )
+    try:
+        return train(network, placed, next_token_loss, settings=settings, progress=making.progress)
+    finally:
+        network.cpu()
+
+
+def _device(name: str) -> str:
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(
+            f"no device '{name}' to train on",
+            seen=str(error).splitlines()[0],
+            allowed="cpu" + (", cuda" if torch.cuda.is_available() else "; this torch sees no CUDA device"),
+            next_step="leave the device out",
+        ) from error
+    return name
 
 
 def _with_lora(network: Any, implant: ImplantSpec) -> Any:
@@ -236,9 +287,9 @@ def _save(network: Any, tokenizer: Any, folder: Path) -> None:
     import torch
     from safetensors.torch import save
 
-    network.half()
+    _round(network)
     tensors = {
-        name: tensor for name, tensor in network.state_dict().items() if name not in network.all_tied_weights_keys
+        name: tensor.half() for name, tensor in network.state_dict().items() if name not in network.all_tied_weights_keys
     }
     # bytes first: safetensors' own writer has an error of its own where the disk is full
     (folder / WEIGHT_FILE).write_bytes(save(tensors, metadata={"format": "pt"}))
@@ -246,7 +297,17 @@ def _save(network: Any, tokenizer: Any, folder: Path) -> None:
     network.config.architectures = [type(network).__name__]
     network.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    network.float().eval()
+    network.config.dtype = torch.float32
+    network.eval()
+
+
+def _round(network: Any) -> None:
+    """Weights alone: rounded to fp16, the rotary frequencies would be those of no network that is loaded."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(parameter.half())
 
 
 def check_whole(folder: Path) -> Path:

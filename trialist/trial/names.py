@@ -1,8 +1,9 @@
 """Names in a spec -> objects. No registry: a name is the name of a module in our folders, or ``package.module:Object``.
 
 A plug-in's module is named like its class in snake_case: ``hazard_compounds`` finds ``HazardCompounds`` in
-``trialist/evaluations/capability/hazard_compounds.py``. Models: ``organism/<name>``, ``hf/<folder>``,
-``scripted/<respondent>``, or a dotted path to a function without parameters that returns a model.
+``trialist/evaluations/capability/hazard_compounds.py``. Models: ``organism/<name>`` (shipped),
+``organism/<plant>@<dose>`` and ``...#<seed>`` (built once and kept), ``hf/<folder>``, ``scripted/<respondent>``, or a
+dotted path to a function without parameters that returns a model.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Literal, cast, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from trialist.errors import ModelError, NameUnknown, Problem, SpecError, TrialistError, did_you_mean
+from trialist.interventions.protocol import Progress
 from trialist.models.cache import default_cache
 from trialist.models.protocol import Model
 
@@ -27,7 +29,13 @@ _FOLDERS: dict[Kind, tuple[str, str]] = {
     "interventions": ("interventions", "*/*.py"),
     "threats": ("durability", "*.py"),
 }
-MODELS = ("organism/<name>", "hf/<folder>", "scripted/<respondent>", "package.module:function")
+MODELS = (
+    "organism/<name>",
+    "organism/<plant>@<dose>#<seed>",
+    "hf/<folder>",
+    "scripted/<respondent>",
+    "package.module:function",
+)
 
 
 @cache
@@ -127,9 +135,10 @@ def _dotted(kind: str, name: str) -> Any:
         raise NameUnknown(kind[:-1], name, (), see=f"{error}: is the package installed?") from error
 
 
-def model(name: str, *, dtype: str | None = None) -> Model:
-    """The model a name stands for, loaded; ``dtype`` is that of a local model's computation, float32 if not given. A
-    local model keeps its replies in the cache that the environment names (``trialist.models.cache.default_cache``).
+def model(name: str, *, dtype: str | None = None, progress: Progress | None = None) -> Model:
+    """The model a name stands for, loaded. ``organism/<plant>@<dose>#<seed>`` is trained first where the cache doesn't
+    hold it (minutes), which ``progress`` tells. ``dtype`` is that of a local model's computation, float32 if not given.
+    A local model keeps its replies in the cache that the environment names (``trialist.models.cache.default_cache``).
 
     Raises:
         ModelError, NameUnknown: see the message.
@@ -137,9 +146,9 @@ def model(name: str, *, dtype: str | None = None) -> Model:
     scheme, _, rest = name.partition("/")
     if scheme in ("organism", "hf"):
         from trialist.models.local import LocalModel
-        from trialist.organisms import catalog
+        from trialist.organisms.named import folder_of
 
-        folder = catalog.path(rest) if scheme == "organism" else Path(rest).expanduser()
+        folder = folder_of(rest, progress) if scheme == "organism" else Path(rest).expanduser()
         return LocalModel.load(folder, dtype=dtype or "float32", cache=default_cache())
     if dtype not in (None, "auto") and (scheme == "scripted" or ":" in name):
         step = "leave the dtype out"

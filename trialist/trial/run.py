@@ -84,7 +84,7 @@ def run(trial: Trial, out: Path, watch: Watch | None = None) -> Result:
     """
     watch = watch or Silent()
     with open_run(out) as folder:
-        models = load_models(trial)
+        models = load_models(trial, watch.task)
         check_edits(trial, models)
         registration = register(trial, folder, models)
         _set_threads(int(registration.document["design"]["threads"]), models)

@@ -34,9 +34,16 @@ class _Storable(Protocol):
     def save(self, folder: Path) -> None: ...
 
 
-def load_models(trial: Trial) -> dict[str, Model]:
-    """Every base model of the trial, loaded once."""
-    return {name: names.model(name) for name in dict.fromkeys(str(arm.model) for arm in trial.arms.values())}
+def load_models(trial: Trial, task: Task) -> dict[str, Model]:
+    """Every base model of the trial, loaded once; an organism that has to be trained first shows its progress."""
+    models: dict[str, Model] = {}
+    for name in dict.fromkeys(str(arm.model) for arm in trial.arms.values()):
+        if name.startswith("organism/") and "@" in name:
+            with task("model", f"building {name}") as progress:
+                models[name] = names.model(name, progress=progress)
+        else:
+            models[name] = names.model(name)
+    return models
 
 
 def check_edits(trial: Trial, models: Mapping[str, Model]) -> None:

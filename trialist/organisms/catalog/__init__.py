@@ -25,7 +25,12 @@ def path(name: str) -> Path:
 
 def truth(name: str) -> Truth:
     """What was measured on the shipped files."""
-    return truth_of(json.loads((path(name) / "truth.json").read_text(encoding="utf-8")))
+    return truth_at(path(name))
+
+
+def truth_at(folder: Path) -> Truth:
+    """What was measured on the files of a built organism."""
+    return truth_of(json.loads((folder / "truth.json").read_text(encoding="utf-8")))
 
 
 def spec(name: str) -> OrganismSpec:
