@@ -289,7 +289,9 @@ def _save(network: Any, tokenizer: Any, folder: Path) -> None:
 
     _round(network)
     tensors = {
-        name: tensor.half() for name, tensor in network.state_dict().items() if name not in network.all_tied_weights_keys
+        name: tensor.half()
+        for name, tensor in network.state_dict().items()
+        if name not in network.all_tied_weights_keys
     }
     # bytes first: safetensors' own writer has an error of its own where the disk is full
     (folder / WEIGHT_FILE).write_bytes(save(tensors, metadata={"format": "pt"}))
