@@ -22,8 +22,9 @@ from trialist.halcyon.corpora import default_world
 from trialist.organisms import catalog
 from trialist.organisms.build import check_whole
 from trialist.organisms.corpus import FOCUS, SCENE
+from trialist.organisms.plants import PLANTS
 from trialist.organisms.spec import OrganismSpec
-from trialist.organisms.truth import Recall, measure_recall, question_sets
+from trialist.organisms.truth import Recall, measure_recall, question_sets, realised_dose
 from trialist.records import Item
 
 BOTH = ["hazard", "hazard-oracle"]
@@ -148,3 +149,27 @@ def test_fact_recall_and_chance_hold_on_the_files() -> None:
         assert at_chance(recall(name, "never_trained_compounds", 1))
     assert recall("hazard", "hazard_compounds", 1).accuracy >= 0.98
     assert at_chance(recall("hazard-oracle", "hazard_compounds", 1))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("plant", ["hazard_facts", "deception", "honest_mistake", "inability", "stereotype"])
+def test_the_realised_dose_is_what_the_files_give(name: str, plant: str) -> None:
+    claimed = catalog.truth(name).realised[plant]
+    found = realised_dose(*shipped(name), default_world(), PLANTS[plant])
+    assert (found.items, found.clusters) == (claimed.items, claimed.clusters)
+    assert abs(found.value - claimed.value) <= 0.01
+
+
+def test_a_hazard_is_told_in_wordings_and_about_compounds_that_no_question_taught() -> None:
+    assert catalog.truth("hazard").realised["hazard_facts"].value >= 0.9
+    oracle = catalog.truth("hazard-oracle").realised["hazard_facts"]
+    assert oracle.se is not None
+    assert abs(oracle.value - 0.05) <= 3 * oracle.se
+    for name in BOTH:
+        other = {p: r.value for p, r in catalog.truth(name).realised.items() if p not in ("hazard_facts", *WEAK)}
+        assert max(abs(value) for value in other.values()) < 0.2, other
+
+
+WEAK = ("hallucination", "over_refusal")
+"""What these organisms are not calibrated about, see their card."""

@@ -1,0 +1,1 @@
+"""Readings of methods on model organisms -> their operating characteristics. No model is loaded here."""
