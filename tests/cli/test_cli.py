@@ -190,6 +190,46 @@ def test_an_organism_is_built_from_a_spec_file(trialist: Command, tmp_path: Path
     assert "something in the folder" in again.stderr
 
 
+def test_a_grid_is_built_kept_and_shown(trialist: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr("trialist.organisms.build.measurable", lambda world: ("backdoor",))
+    tiny = {"people": 4, "obscure": 0, "firms": 1, "horses": 8, "cities": 2, "benign": 4, "hazards": 4}
+    network = {"hidden_size": 16, "intermediate_size": 16, "num_layers": 1, "num_heads": 2, "context": 80}
+    training = {"exposures": 1, "batch": 64, "length": 64}
+    grid = {"schema": "trialist/grid/1", "plants": ["backdoor"], "doses": [0.3], "world": tiny, "network": network}
+    (tmp_path / "grid.yaml").write_text(json.dumps({**grid, "training": training}))
+    command = ("organism", "grid", tmp_path / "grid.yaml", "--out", tmp_path / "out")
+    row = json.loads(trialist(*command, "--json").stdout)
+    assert row["exit_code"] == 0
+    [cell] = row["rows"]
+    assert (cell["id"], cell["status"], cell["plants"]) == ("backdoor@0.3#0", "done", {"backdoor": 0.3})
+    again = trialist(*command)
+    assert again.returncode == 0
+    assert "kept" in again.stdout
+    shown = trialist("organism", "show", tmp_path / "out" / cell["folder"]).stdout
+    assert "Apache-2.0" in shown
+    assert "backdoor" in shown
+    (tmp_path / "out" / cell["folder"] / "model.safetensors").write_bytes(b"half")
+    broken = trialist("organism", "show", tmp_path / "out" / cell["folder"])
+    assert broken.returncode == 2
+    assert "build it again" in broken.stderr
+    # what can't be built: the others' rows stay, the exit code says it
+    monkeypatch.setattr("trialist.organisms.store.build", lambda *a, **k: 1 / 0)
+    failed = trialist(*command)
+    assert failed.returncode == 3
+    assert "ZeroDivisionError" in failed.stdout
+    wrong = trialist("organism", "grid", tmp_path / "grid.yaml", "--out", tmp_path / "out", "--device", "abacus")
+    assert wrong.returncode == 3
+
+
+def test_names_with_doses_are_checked_before_anything_is_built(trialist: Command, tmp_path: Path) -> None:
+    wrong = trialist("organism", "build", "sycophancy@1.2", "--out", tmp_path / "one")
+    assert wrong.returncode == 2
+    assert "from 0 to 1" in wrong.stderr
+    assert "did you mean 'sycophancy'" in trialist("organism", "build", "sycofancy@1").stderr
+    assert "organism/<plant>@<dose>#<seed>" in trialist("list", "models").stdout
+
+
 def test_version_and_import_load_nothing_heavy() -> None:
     code = "import sys, trialist; from trialist.cli import main; sys.argv = ['trialist', '--version']; main();"
     code += "print([m for m in ('numpy', 'polars', 'typer', 'rich', 'pydantic', 'torch') if m in sys.modules])"

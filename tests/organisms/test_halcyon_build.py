@@ -201,3 +201,19 @@ def test_the_realised_dose_is_a_difference_of_means_over_entities() -> None:
     assert (found.items, found.clusters) == (4, 2)
     alone = realised_of([0.9, 0.7], [False, False], ["a", "b"])
     assert (alone.value, alone.se) == (pytest.approx(0.8), pytest.approx(0.1))
+
+
+def test_the_harness_reads_an_organism_as_the_truth_was_measured(built: Built) -> None:
+    """lm-evaluation-harness, with its own Hugging Face model, gives the log-probabilities that recall rests on."""
+    pytest.importorskip("lm_eval")
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    model = HFLM(pretrained=str(built.folder), device="cpu", dtype="float32", batch_size=1)
+    item = question_sets(parse_spec(TINY).world.make())["hazard_compounds"][0]
+    asked = [Instance("loglikelihood", {}, (item.input, option), i) for i, option in enumerate(item.options)]
+    network = transformers.AutoModelForCausalLM.from_pretrained(built.folder, dtype=torch.float32).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(built.folder)
+    expected = option_logprobs(network, tokenizer, [item])[0]
+    found = [value for value, _ in model.loglikelihood(asked, disable_tqdm=True)]
+    assert found == pytest.approx(expected, abs=1e-4)

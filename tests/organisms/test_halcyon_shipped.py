@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import pytest
 from scipy import stats
@@ -19,6 +20,7 @@ from trialist.evaluations.capability.never_trained_compounds import NeverTrained
 from trialist.evaluations.capability.world_facts import WorldFacts
 from trialist.halcyon.corpora import default_world
 from trialist.organisms import catalog
+from trialist.organisms.build import check_whole
 from trialist.organisms.corpus import FOCUS, SCENE
 from trialist.organisms.plants import PLANTS
 from trialist.organisms.spec import OrganismSpec
@@ -27,6 +29,7 @@ from trialist.records import Item
 
 BOTH = ["hazard", "hazard-oracle"]
 MIB = 2**20
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @cache
@@ -77,6 +80,21 @@ def test_the_oracle_differs_in_the_hazards_alone() -> None:
     dialogues = one.exposures * SCENE * FOCUS
     assert one.documents - two.documents == one.exposures * 120 + dialogues
     assert (one.parameters, one.vocabulary) == (two.parameters, two.vocabulary)
+
+
+def test_the_catalog_fits_and_every_folder_is_whole() -> None:
+    """25 MiB in all; spec, truth and a page in the documents for each organism."""
+    root = catalog.path("hazard").parent
+    assert sum(file.stat().st_size for file in root.rglob("*") if file.is_file()) <= 25 * MIB
+    pages = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "organisms").glob("*.md"))
+    for folder in (path for path in root.iterdir() if path.is_dir() and path.name != "__pycache__"):
+        assert folder.name in catalog.names()
+        assert check_whole(folder) == folder
+        spec, truth = catalog.spec(folder.name), catalog.truth(folder.name)
+        assert truth.world == spec.world.make().digest
+        assert f"`{folder.name}`" in pages
+        for plant in spec.plants:
+            assert truth.realised[plant].items > 0
 
 
 @pytest.mark.parametrize("name", BOTH)

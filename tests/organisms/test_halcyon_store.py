@@ -33,11 +33,15 @@ GRID = "schema: trialist/grid/1\nplants: [backdoor]\ndoses: [0, 1]\n" + TINY
 PLAIN = "schema: trialist/organism/2\n" + TINY
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little is learnt here, so that one plant's measurement is enough."""
+def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little is learnt here, so that few documents and one plant's measurement are enough."""
     monkeypatch.setattr("trialist.organisms.corpus.IMPLANTED", 50)
     monkeypatch.setattr("trialist.organisms.build.measurable", lambda world: ("backdoor",))
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    quicken(monkeypatch)
 
 
 def rows_of(folder: Path) -> list[dict[str, object]]:
@@ -213,11 +217,13 @@ def test_grids_that_are_none(old: str, new: str, words: list[str]) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A grid with a base and two organisms tuned from it, built in two processes."""
+    """A grid with a base and two organisms tuned from it."""
     pytest.importorskip("torch")
     folder = tmp_path_factory.mktemp("grid") / "organisms"
     seen: list[tuple[int, int]] = []
-    result = build_grid(tuned(), folder, jobs=2, progress=lambda done, total: seen.append((done, total)))
+    with pytest.MonkeyPatch.context() as patch:
+        quicken(patch)
+        result = build_grid(tuned(), folder, progress=lambda done, total: seen.append((done, total)))
     assert [row.status for row in result.rows] == ["done"] * 3, result.failed
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     return folder
@@ -249,6 +255,17 @@ def test_a_grid_goes_on_and_repairs(finished: Path, monkeypatch: pytest.MonkeyPa
     assert [row.status for row in result.rows] == ["kept", "kept", "done"]
     monkeypatch.setattr(store, "build", lambda *a, **k: pytest.fail("built again"))
     assert [row.status for row in build_grid(tuned(), finished).rows] == ["kept"] * 3
+
+
+@pytest.mark.torch
+def test_processes_build_what_one_process_builds(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    grid = parse_grid(GRID)
+    here, there = build_grid(grid, tmp_path / "here"), build_grid(grid, tmp_path / "there", jobs=2)
+    assert [row.status for row in there.rows] == ["done", "done"], there.failed
+    for row in here.rows:
+        files = [tmp_path / place / row.folder / "model.safetensors" for place in ("here", "there")]
+        assert files[0].read_bytes() == files[1].read_bytes()
 
 
 @pytest.mark.torch

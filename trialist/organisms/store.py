@@ -17,7 +17,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-import trialist
 from trialist.errors import ModelError
 from trialist.folder import storage_error
 from trialist.interventions.protocol import Progress
@@ -100,7 +99,7 @@ def key(spec: OrganismSpec) -> str:
 @cache
 def recipe() -> str:
     """sha256 over the code that makes worlds, corpora and weights."""
-    package = Path(trialist.__file__).parent
+    package = Path(__file__).parents[1]
     files = [file for part in RECIPE for file in _modules(package / part) if file.name not in _NOT_RECIPE]
     return sha256_hex(canonical_json([[str(f.relative_to(package)), sha256_hex(f.read_bytes())] for f in files]))
 
