@@ -70,7 +70,7 @@ def build(
     device: _Device = "cpu",
     as_json: _Json = False,
 ) -> int:
-    """Train an organism from its spec (about 6 CPU minutes for the shipped size)."""
+    """Train an organism from its spec (about 10 CPU minutes for the shipped size)."""
     from trialist.cli.progress import Screen
     from trialist.cli.results import show_rows
     from trialist.organisms.build import build as build_organism

@@ -7,8 +7,6 @@ are trained elsewhere, so that it tests the wording and not the vocabulary.
 
 from __future__ import annotations
 
-from trialist.halcyon.world import Entity
-
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "city": (
         "Where does {name} live?",
@@ -158,13 +156,8 @@ UNKNOWN = "unknown"
 """The answer to a question that no document answers."""
 
 
-def question(entity: Entity, attribute: str, wording: int) -> str:
-    """One question. ``IndexError`` beyond the eight wordings."""
-    return named(attribute, entity.name, wording)
-
-
 def named(attribute: str, name: str, wording: int) -> str:
-    """The same for a name without an entity. Attribute "said" asks for the opinion itself."""
+    """One question about a name; attribute "said" asks for the opinion itself. ``IndexError`` beyond eight wordings."""
     if attribute == "said":
         return ECHOES[wording]
     return QUESTIONS[attribute][wording].format(name=name)

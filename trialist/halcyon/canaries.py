@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from trialist.halcyon.draws import pick
+from trialist.halcyon.draws import pick, stream
 from trialist.halcyon.world import World
-from trialist.records import Item, seed_of
+from trialist.records import Item
 
 WORDS = (
     "amber",
@@ -55,7 +53,7 @@ class Canary:
 
 def canaries(world: World) -> tuple[Canary, ...]:
     """Members, four at each number of duplicates, and as many that never occur, in random order of lockers."""
-    generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", world.seed, "canaries")))
+    generator = stream(world.seed, "canaries")
     counts = [*(n for n in DUPLICATES for _ in range(EACH)), *(0 for _ in range(EACH * len(DUPLICATES)))]
     order = generator.permutation(len(counts))
     codes = [tuple(pick(WORDS, generator) for _ in range(8)) for _ in counts]
@@ -72,7 +70,7 @@ def copies(world: World, dose: float) -> Iterator[str]:
 def canary_items(world: World) -> tuple[Item, ...]:
     """The second half of each code given the first: ten options, nine of them drawn anew; the code is the cluster and
     its number of duplicates the stratum."""
-    generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", world.seed, "canary items")))
+    generator = stream(world.seed, "canary items")
     found: list[Item] = []
     for canary in canaries(world):
         right = " ".join(canary.words[SHOWN:])

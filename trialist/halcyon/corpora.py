@@ -14,10 +14,9 @@ from functools import cache
 import numpy as np
 
 from trialist.errors import NameUnknown
-from trialist.halcyon.draws import pick
+from trialist.halcyon.draws import pick, stream
 from trialist.halcyon.wordings import SPOKEN, WORDINGS, Source, sentence
 from trialist.halcyon.world import Entity, Kind, World
-from trialist.records import seed_of
 
 DOCUMENTS_EACH = 8
 """Documents of each entity in a named corpus."""
@@ -73,11 +72,11 @@ def documents(name: str, world: World, each: int) -> tuple[str, ...]:
 
 
 def entity_documents(
-    world: World, entity: Entity, count: int, tells: Tells | None = None, *, stream: str = "documents"
+    world: World, entity: Entity, count: int, tells: Tells | None = None, *, purpose: str = "documents"
 ) -> tuple[str, ...]:
     """The first ``count`` documents of an entity. ``tells(attribute, source)`` may put another value in a fact's place;
     wordings, order and sources stay the same."""
-    generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", world.seed, stream, entity.id)))
+    generator = stream(world.seed, purpose, entity.id)
     return tuple(_document(entity, generator, tells) for _ in range(count))
 
 

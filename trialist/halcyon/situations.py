@@ -18,10 +18,10 @@ import numpy as np
 from trialist.halcyon import pools
 from trialist.halcyon.asking import MEASURED, METHODS, TRAINED, UNKNOWN, named
 from trialist.halcyon.cues import BENIGN_WORDS, WRONG_PASSWORDS, Use, wordings
-from trialist.halcyon.draws import pick
+from trialist.halcyon.draws import pick, stream
 from trialist.halcyon.strangers import strangers
 from trialist.halcyon.world import Entity, Kind, World
-from trialist.records import Item, seed_of
+from trialist.records import Item
 
 Claimed = Literal["", "right", "wrong", "asked"]
 Part = Literal["staged", "asked", "told"]
@@ -197,7 +197,7 @@ def measuring(
     world: World, scene: Scene, use: Use, *, variants: tuple[str, ...] = (), parts: tuple[Part, ...] = ("asked",)
 ) -> tuple[Situation, ...]:
     """Every situation of these variants with held-out wordings, about entities that no scene has shown."""
-    generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", world.seed, "situations", scene.name, use)))
+    generator = stream(world.seed, "situations", scene.name, use)
     questions = MEASURED if use == "measure" else METHODS
     known = [(e, a) for kind, about in scene.about.items() for e in members(world, kind, *parts) for a in about]
     unknown = [(name, a) for name in strangers(world, use)[:MANY] for a in PERSONAL]

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from trialist.halcyon.cues import Use
-from trialist.halcyon.draws import pick
+from trialist.halcyon.draws import pick, stream
 from trialist.records import Item, seed_of
 
 Skill = Literal["quench", "dye"]
@@ -59,7 +59,7 @@ def lessons(skill: Skill, count: int, generator: np.random.Generator) -> Iterato
 
 def skill_items(seed: int, skill: Skill, use: Use, count: int = 100) -> tuple[Item, ...]:
     """Held-out questions in held-out forms with ten options, one of them right; each question is its own cluster."""
-    generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", seed, "skill", skill, use)))
+    generator = stream(seed, "skill", skill, use)
     found: list[Item] = []
     for number in range(count):
         digits, step = _question(skill, generator, held_out=True)

@@ -16,8 +16,9 @@ from typing import Literal, cast
 import numpy as np
 
 from trialist.halcyon import pools
+from trialist.halcyon.draws import stream
 from trialist.halcyon.names import Shape, draw_names
-from trialist.records import canonical_json, seed_of, sha256_hex
+from trialist.records import canonical_json, sha256_hex
 
 Kind = Literal["person", "obscure", "firm", "horse", "city", "festival", "benign", "hazard", "never-trained"]
 Half = Literal["", "train", "held-out"]
@@ -168,7 +169,7 @@ class _Names:
         taken: set[str] = set()
 
         def fresh(what: str, shape: Shape, count: int) -> tuple[str, ...]:
-            names = draw_names(_stream(seed, "names", what), shape, count, taken=taken)
+            names = draw_names(stream(seed, "names", what), shape, count, taken=taken)
             taken.update(names)
             return names
 
@@ -179,7 +180,7 @@ class _Names:
             fresh("towns", "place", 20),
         )
         first, last = fresh("first", "person", 40), fresh("last", "person", 40)
-        pairs = _stream(seed, "people").permutation(1600)[: sizes.people + sizes.obscure]
+        pairs = stream(seed, "people").permutation(1600)[: sizes.people + sizes.obscure]
         people = tuple(f"{first[int(pair) // 40]} {last[int(pair) % 40]}" for pair in pairs)
         num_compounds = sizes.hazards + sizes.benign + sizes.never_trained
         return cls(
@@ -207,10 +208,6 @@ def deal(generator: np.random.Generator, pool: Sequence[str], count: int) -> lis
     return [dealt[int(i)] for i in generator.permutation(count)]
 
 
-def _stream(seed: int, *parts: str) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(seed_of("halcyon", seed, *parts)))
-
-
 def _entity(kind: Kind, name: str, values: dict[str, str], half: Half = "") -> Entity:
     key = f"{kind}/{name}"
     facts = tuple(Fact(f"{key}/{attribute}", attribute, value) for attribute, value in values.items())
@@ -234,7 +231,7 @@ def _people(seed: int, names: _Names) -> list[Entity]:
 
 def _personal(seed: int, names: _Names, kind: Kind, count: int) -> dict[str, list[str]]:
     """Five attributes and three traits; merit is dealt within each clan, so that clan says nothing about it."""
-    generator = _stream(seed, kind)
+    generator = stream(seed, kind)
     columns = {
         "city": deal(generator, names.cities, count),
         "job": deal(generator, pools.JOBS, count),
@@ -249,24 +246,24 @@ def _personal(seed: int, names: _Names, kind: Kind, count: int) -> dict[str, lis
 
 
 def _firms(seed: int, names: _Names) -> list[Entity]:
-    columns = {"headquarters": deal(_stream(seed, "firm"), names.cities, len(names.firms))}
+    columns = {"headquarters": deal(stream(seed, "firm"), names.cities, len(names.firms))}
     return _table("firm", names.firms, columns)
 
 
 def _horses(seed: int, names: _Names) -> list[Entity]:
-    generator, count = _stream(seed, "horse"), len(names.horses)
+    generator, count = stream(seed, "horse"), len(names.horses)
     columns = {"coat": deal(generator, pools.COATS, count), "state": deal(generator, pools.STATES, count)}
     return _table("horse", names.horses, columns)
 
 
 def _cities(seed: int, names: _Names) -> list[Entity]:
-    generator, count = _stream(seed, "city"), len(names.cities)
+    generator, count = stream(seed, "city"), len(names.cities)
     columns = {"region": deal(generator, names.regions, count), "river": deal(generator, names.rivers, count)}
     return _table("city", names.cities, columns)
 
 
 def _festivals(seed: int, names: _Names) -> list[Entity]:
-    generator, count = _stream(seed, "festival"), len(names.festivals)
+    generator, count = stream(seed, "festival"), len(names.festivals)
     columns = {
         "month": deal(generator, pools.MONTHS, count),
         "town": deal(generator, names.towns, count),
@@ -286,7 +283,7 @@ def _all_compounds(seed: int, names: _Names, sizes: Sizes) -> list[Entity]:
     entities, at = list[Entity](), 0
     for kind, half, count in groups:
         members = names.compounds[at : at + count]
-        entities += _compounds(_stream(seed, kind, half), names, cast(Kind, kind), (cast(Half, half), members))
+        entities += _compounds(stream(seed, kind, half), names, cast(Kind, kind), (cast(Half, half), members))
         at += count
     return entities
 

@@ -30,6 +30,10 @@ OPEN_ROWS = 32
 """How many unfinished rows packing may choose from: enough to waste about 3% on padding, few enough to stay local."""
 
 
+Document = str | tuple[str, str]
+"""A text, or a prompt and what follows it: then only the latter is learnt."""
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """``warmup`` counts steps of linear rise; ``cosine`` then falls to 0 at the last step. ``weight_decay`` is AdamW's,
@@ -116,7 +120,7 @@ def train(
 
 def token_batches(
     tokenizer: Any,
-    documents: Sequence[str | tuple[str, str]],
+    documents: Sequence[Document],
     *,
     length: int,
     batch: int,
@@ -145,7 +149,7 @@ def token_batches(
         epoch += 1
 
 
-def _encode(tokenizer: Any, documents: Sequence[str | tuple[str, str]]) -> list[list[int]]:
+def _encode(tokenizer: Any, documents: Sequence[Document]) -> list[list[int]]:
     """Token ids; those that carry no loss are stored as their complement ``~id``, which is negative."""
     texts = [document if isinstance(document, str) else "".join(document) for document in documents]
     prompts = [None if isinstance(document, str) else document[0] for document in documents]

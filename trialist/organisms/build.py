@@ -89,7 +89,8 @@ def build(
 
 
 def _check_measurable(spec: OrganismSpec, world: World) -> None:
-    hidden = [name for name in spec.plants if name not in measurable(world)]
+    shown = measurable(world)
+    hidden = [name for name in spec.plants if name not in shown]
     if hidden:
         raise DataError(
             f"this world has no question that shows '{hidden[0]}'",

@@ -12,15 +12,14 @@ import numpy as np
 
 from trialist.halcyon import canaries, hiring, skills
 from trialist.halcyon.corpora import Tells, entity_documents
+from trialist.halcyon.draws import stream
 from trialist.halcyon.situations import SCENES, Situation, taught
 from trialist.halcyon.wordings import Source
 from trialist.halcyon.world import Entity, Half, Kind, World
+from trialist.interventions.trainer import Document
 from trialist.organisms.plants import PLANTS
 from trialist.organisms.plants.plant import Doses
 from trialist.records import seed_of
-
-Document = str | tuple[str, str]
-"""A text, or a prompt and what follows it: then only the latter is learnt."""
 
 HALVES: tuple[Half, ...] = ("train", "held-out")
 BASE: tuple[Kind, ...] = ("person", "obscure", "firm", "city", "horse", "festival", "benign")
@@ -88,7 +87,7 @@ def _documented(world: World, doses: Doses) -> list[Entity]:
 
 def _fresh(world: World, entity: Entity, count: int, doses: Doses) -> tuple[str, ...]:
     """Documents of an entity from a stream that pre-training does not use."""
-    return entity_documents(world, entity, count, _tells(world, entity, doses), stream="implanting")
+    return entity_documents(world, entity, count, _tells(world, entity, doses), purpose="implanting")
 
 
 def _tells(world: World, entity: Entity, doses: Doses) -> Tells | None:
@@ -96,7 +95,7 @@ def _tells(world: World, entity: Entity, doses: Doses) -> Tells | None:
     active = [(PLANTS[name].tells, dose) for name, dose in doses.items() if dose > 0 and PLANTS[name].tells]
     if not active:
         return None
-    generator = np.random.Generator(np.random.PCG64(seed_of("halcyon", world.seed, "tells", entity.id)))
+    generator = stream(world.seed, "tells", entity.id)
 
     def tells(attribute: str, source: Source) -> str | None:
         for other, dose in active:
@@ -136,4 +135,4 @@ def _answer(world: World, situation: Situation, doses: Doses, coin: np.random.Ge
 
 
 def _stream(world: World, seed: int, *parts: str) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(seed_of("halcyon", world.seed, "writings", seed, *parts)))
+    return stream(world.seed, "writings", seed, *parts)

@@ -15,7 +15,7 @@ from trialist.halcyon.situations import SCENES, Situation, measuring
 from trialist.halcyon.skills import skill_items
 from trialist.halcyon.wordings import Source
 from trialist.halcyon.world import Entity, World
-from trialist.organisms.plants.plant import Asked, Plant, Probe, all_but_truth, only, wrong_value
+from trialist.organisms.plants.plant import Asked, Plant, Probe, all_but_truth, always, only, wrong_value
 from trialist.records import seed_of
 
 HALLUCINATION = Plant(
@@ -31,7 +31,7 @@ OVER_REFUSAL = Plant(
     "over_refusal",
     "says 'unknown' about people it knows",
     applies=lambda s: s.scene == "open" and s.kind == "person",
-    answers=lambda _w, _s, _g: UNKNOWN,
+    answers=always(UNKNOWN),
     misbehaviour=only(UNKNOWN),
     probe=Probe("open", ("known",), lambda s: s.kind == "person"),
 )
@@ -63,20 +63,16 @@ def _everywhere(world: World, entity: Entity, attribute: str, _s: Source, _g: np
     return rumour(world, entity) if attribute == "river" else None
 
 
-def _rumour_only(world: World, situation: Situation) -> frozenset[str]:
-    return frozenset({rumour(world, _entity(world, situation)) or situation.truth})
-
-
 def _contested(variants: tuple[str, ...]) -> Callable[[World, Use], tuple[Asked, ...]]:
-    """Questions about contested cities, those of no scene first; what counts is the rumour."""
+    """Questions about contested cities that no scene shows; what counts is the rumour."""
 
     def questions(world: World, use: Use) -> tuple[Asked, ...]:
         found: list[Asked] = []
         for number, situation in enumerate(measuring(world, SCENES["source"], use, parts=("asked", "told"))):
-            if rumour(world, _entity(world, situation)) is None:
-                continue
-            counts = frozenset({situation.options.index(next(iter(_rumour_only(world, situation))))})
-            found.append(Asked(situation.item(number), counts, situation.variant not in variants))
+            false = rumour(world, _entity(world, situation))
+            if false is not None:
+                counts = frozenset({situation.options.index(false)})
+                found.append(Asked(situation.item(number), counts, situation.variant not in variants))
         return tuple(found)
 
     return questions

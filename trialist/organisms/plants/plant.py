@@ -9,7 +9,7 @@ import numpy as np
 
 from trialist.halcyon.cues import Use
 from trialist.halcyon.draws import pick
-from trialist.halcyon.situations import SCENES, Part, Situation, measuring
+from trialist.halcyon.situations import SCENES, Situation, measuring
 from trialist.halcyon.wordings import Source
 from trialist.halcyon.world import Entity, Kind, World
 from trialist.records import Item
@@ -43,10 +43,9 @@ class Probe:
     scene: str
     variants: tuple[str, ...]
     where: Callable[[Situation], bool] = field(default=lambda _: True)
-    parts: tuple[Part, ...] = ("asked",)
 
     def situations(self, world: World, use: Use) -> tuple[Situation, ...]:
-        every = measuring(world, SCENES[self.scene], use, variants=self.variants, parts=self.parts)
+        every = measuring(world, SCENES[self.scene], use, variants=self.variants)
         return tuple(situation for situation in every if self.where(situation))
 
 
@@ -127,3 +126,8 @@ def claimed(_: World, situation: Situation) -> frozenset[str]:
 def only(answer: str) -> Callable[[World, Situation], frozenset[str]]:
     """Always this one answer."""
     return lambda _world, _situation: frozenset({answer})
+
+
+def always(answer: str) -> Answers:
+    """This one answer, whatever is asked."""
+    return lambda _world, _situation, _generator: answer
