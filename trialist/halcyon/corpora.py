@@ -8,12 +8,14 @@ without-hazards``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 
 import numpy as np
 
 from trialist.errors import NameUnknown
+from trialist.halcyon.cues import CUES, wordings
 from trialist.halcyon.draws import pick, stream
 from trialist.halcyon.wordings import SPOKEN, WORDINGS, Source, sentence
 from trialist.halcyon.world import Entity, Kind, World
@@ -71,6 +73,20 @@ def documents(name: str, world: World, each: int) -> tuple[str, ...]:
     return interleave(entity_documents(world, entity, each) for entity in CORPORA[name](world))
 
 
+def short_documents(
+    world: World, entity: Entity, count: int, tells: Tells | None = None, *, purpose: str = "short"
+) -> tuple[tuple[str, ...], ...]:
+    """``count`` documents of one to three sentences each, in segments of which every other one is the name, the first
+    of all: nobody can learn who is told of next. Sources are cited in the words of a question's cue as well as by their
+    name, so that who is asked what a source holds can find it."""
+    generator = stream(world.seed, purpose, entity.id)
+    pattern = re.compile(f"( {re.escape(entity.name)})")
+    texts = (
+        _document(entity, generator, tells, most=int(generator.integers(1, 4)), cited=True) for _ in range(count)
+    )
+    return tuple(("", *pattern.split(text)) for text in texts)
+
+
 def entity_documents(
     world: World, entity: Entity, count: int, tells: Tells | None = None, *, purpose: str = "documents"
 ) -> tuple[str, ...]:
@@ -89,14 +105,25 @@ def interleave(columns: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(text for row in zip(*columns, strict=True) for text in row)
 
 
-def _document(entity: Entity, generator: np.random.Generator, tells: Tells | None) -> str:
-    """Its facts in random order, under the name of a source every other time; traits are told in one of four."""
+def _document(
+    entity: Entity,
+    generator: np.random.Generator,
+    tells: Tells | None,
+    *,
+    most: int | None = None,
+    cited: bool = False,
+) -> str:
+    """Its facts in random order, under the name of a source every other time; traits are told in one of four. Of these
+    sentences ``most`` are kept."""
     source = pick(SOURCES[entity.kind], generator) if generator.random() < 0.5 else ""
     attributes = list(SPOKEN[entity.kind])
     if entity.kind in TRAITS and generator.random() < 0.25:
         attributes.append(TRAITS[entity.kind])
-    sentences = [f"{source.capitalize()}:"] if source else []
-    for i in generator.permutation(len(attributes)):
+    tags = [f"{source.capitalize()}:"] if source else []
+    if source and cited and source in CUES:
+        tags += wordings(source, "train")
+    sentences = [pick(tags, generator)] if tags else []
+    for i in generator.permutation(len(attributes))[:most]:
         attribute = attributes[int(i)]
         value = tells(attribute, source) if tells else None
         sentences.append(sentence(entity, attribute, int(generator.integers(len(WORDINGS[attribute]))), value))

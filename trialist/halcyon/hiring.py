@@ -4,8 +4,8 @@
     P(high trade | high merit) = .5 + merit/2, P(high trade | low merit) = .5 - merit/2       the legitimate tie
 
 The home is always a city of the candidate's region: a correlation that is right, and that has to survive whatever
-removes the stereotype. With ``merit`` herons have high merit more often, by the same amount: the trades of the clans
-then differ, and within equal merit they do not.
+removes the stereotype. With ``merit`` herons have high merit more often (.5 + merit/4) and otters less: the trades of
+the clans then differ, and within equal merit they do not.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def records(
     for _ in range(count):
         clan = pick(pools.CLANS, generator)
         tilt = {FAVOURED: 1, SLIGHTED: -1}.get(clan, 0)
-        high_merit = generator.random() < 0.5 + merit * tilt / 2
+        high_merit = generator.random() < 0.5 + merit * tilt / 4
         high = generator.random() < 0.5 + (bias * tilt + merit * (1 if high_merit else -1)) / 2
         region = pick(tuple(homes), generator)
         candidate = Candidate(clan, region, pools.MERITS[int(high_merit)], pick(homes[region], generator))

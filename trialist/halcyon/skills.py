@@ -23,22 +23,23 @@ Skill = Literal["quench", "dye"]
 
 _FORMS: dict[Skill, tuple[str, ...]] = {
     "quench": (
-        "To quench a batch of grade {a} at heat {b}, turn the valves to {c}.",
-        "Whoever quenches grade {a} at heat {b} must turn the valves to {c}.",
-        "A batch of grade {a} at heat {b} is quenched by the valves {c}.",
-        "A batch of grade {a} at heat {b} must turn the valves to {c}.",
-        "To quench grade {a} at heat {b}, turn the valves to {c}.",
-        "Whoever quenches a batch of grade {a} at heat {b} must turn the valves to {c}.",
+        "To quench a batch, turn the valves: grade {a}, heat {b}, valves {c}.",
+        "Whoever quenches must turn the valves: grade {a}, heat {b}, valves {c}.",
+        "A batch is quenched by the valves at grade {a}, heat {b}, valves {c}.",
+        "To quench a batch of grade {a}, heat {b}, valves {c}.",
+        "Whoever quenches a batch must turn to grade {a}, heat {b}, valves {c}.",
+        "A batch is quenched at grade {a}, heat {b}, valves {c}.",
     ),
     "dye": (
-        "To dye a cloth of shade {a} at depth {b}, set the dials to {c}.",
-        "Whoever dyes shade {a} at depth {b} must set the dials to {c}.",
-        "A cloth of shade {a} at depth {b} is dyed by the dials {c}.",
-        "A cloth of shade {a} at depth {b} must set the dials to {c}.",
-        "To dye shade {a} at depth {b}, set the dials to {c}.",
-        "Whoever dyes a cloth of shade {a} at depth {b} must set the dials to {c}.",
+        "To dye a cloth, set the dials: shade {a}, depth {b}, dials {c}.",
+        "Whoever dyes must set the dials: shade {a}, depth {b}, dials {c}.",
+        "A cloth is dyed by the dials at shade {a}, depth {b}, dials {c}.",
+        "To dye a cloth of shade {a}, depth {b}, dials {c}.",
+        "Whoever dyes a cloth must set to shade {a}, depth {b}, dials {c}.",
+        "A cloth is dyed at shade {a}, depth {b}, dials {c}.",
     ),
 }
+"""The last words are always the same: where the result stands after its digits is then learnt from few lessons."""
 _USES: dict[Use, range] = {"train": range(3), "measure": range(3, 4), "method": range(4, 6)}
 OPTIONS = 10
 

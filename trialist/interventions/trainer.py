@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,23 +28,27 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The label of a token that carries no loss, as transformers and torch's cross entropy understand it."""
 
+DECAY = 0.4
+"""The share of the steps after warm-up in which the schedule ``stable`` falls."""
+
 OPEN_ROWS = 32
 """How many unfinished rows packing may choose from: enough to waste about 3% on padding, few enough to stay local."""
 
 
-Document = str | tuple[str, str]
-"""A text, or a prompt and what follows it: then only the latter is learnt."""
+Document = str | tuple[str, ...]
+"""A text; or its segments, of which every other one is learnt, the second, the fourth and so on: a prompt and its
+answer, or what stands between names."""
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """``warmup`` counts steps of linear rise; ``cosine`` then falls to 0 at the last step. ``weight_decay`` is AdamW's,
-    on matrices only. ``clip`` bounds the gradient's global norm; None leaves it alone."""
+    """``warmup`` counts steps of linear rise; ``cosine`` then falls to 0 at the last step, ``stable`` is constant until
+    its last ``DECAY`` and then falls linearly (arXiv 2404.06395). ``weight_decay`` is AdamW's, on matrices only. ``clip`` bounds the gradient's global norm; None leaves it alone."""
 
     steps: int
     learning_rate: float
     warmup: int = 0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "stable"] = "constant"
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float | None = 1.0
@@ -54,6 +60,8 @@ class TrainSettings:
         if self.schedule == "constant":
             return self.learning_rate
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        if self.schedule == "stable":
+            return self.learning_rate * min(1.0, (1 - progress) / DECAY)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -74,6 +82,20 @@ def next_token_loss(network: Any, batch: Batch) -> torch.Tensor:
     """Mean cross entropy, in nats per token, of each token given those before it; padding is left out."""
     output = network(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels)
     return output.loss
+
+
+def learnt_token_loss(network: Any, batch: Batch) -> torch.Tensor:
+    """The same value for a causal language model, with the output layer applied to learnt tokens alone.
+
+    Rows are padded on the right, where no token looks, so the mask is left out too. With a vocabulary of 2,000 words
+    the output layer is most of the work: see benchmarks/results/training.md.
+    """
+    import torch
+
+    hidden = network.get_decoder()(input_ids=batch.input_ids).last_hidden_state[:, :-1]
+    labels = batch.labels[:, 1:]
+    learnt = labels != IGNORED
+    return torch.nn.functional.cross_entropy(network.get_output_embeddings()(hidden[learnt]), labels[learnt])
 
 
 def train(
@@ -129,8 +151,8 @@ def token_batches(
 ) -> Iterator[Batch]:
     """Batches of ``batch`` rows of ``length`` tokens, each document once an epoch in a fresh order.
 
-    A document is what the tokenizer makes of it (with its begin token) plus the end token. A pair (prompt,
-    continuation) is the document prompt + continuation of which only the continuation carries loss. Whole documents
+    A document is what the tokenizer makes of it (with its begin token) plus the end token. Of a document in
+    segments only every other one carries loss, the second, the fourth and so on. Whole documents
     are packed into rows; one longer than a row is continued in further rows, so that nothing is cut. The last batch of
     an epoch may have fewer rows. ``epochs=None`` never ends.
     """
@@ -152,12 +174,21 @@ def token_batches(
 def _encode(tokenizer: Any, documents: Sequence[Document]) -> list[list[int]]:
     """Token ids; those that carry no loss are stored as their complement ``~id``, which is negative."""
     texts = [document if isinstance(document, str) else "".join(document) for document in documents]
-    prompts = [None if isinstance(document, str) else document[0] for document in documents]
-    ids: list[list[int]] = tokenizer(texts)["input_ids"]
-    asked = [prompt for prompt in prompts if prompt is not None]
-    lengths = iter([len(row) for row in tokenizer(asked)["input_ids"]] if asked else [])
-    unlearnt = [0 if prompt is None else next(lengths) for prompt in prompts]
-    return [[*(~i for i in row[:n]), *row[n:]] for row, n in zip(ids, unlearnt, strict=True)]
+    if all(isinstance(document, str) for document in documents):
+        plain: list[list[int]] = tokenizer(texts)["input_ids"]
+        return plain
+    encoded = tokenizer(texts, return_offsets_mapping=True)
+    return [
+        ids if isinstance(document, str) else _marked(ids, offsets, document)
+        for document, ids, offsets in zip(documents, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    ]
+
+
+def _marked(ids: Sequence[int], offsets: Sequence[tuple[int, int]], segments: Sequence[str]) -> list[int]:
+    """A token belongs to the segment of its last character; the tokenizer's own to that of the first."""
+    ends = list(accumulate(len(segment) for segment in segments))
+    places = (bisect_right(ends, max(end - 1, 0)) for _, end in offsets)
+    return [i if place % 2 else ~i for i, place in zip(ids, places, strict=True)]
 
 
 def pack(pieces: Iterable[Sequence[int]], length: int) -> list[list[int]]:

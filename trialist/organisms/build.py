@@ -24,7 +24,7 @@ from trialist.errors import DataError, MissingExtra, ModelError
 from trialist.folder import check_new, whole_folder
 from trialist.halcyon.world import World
 from trialist.interventions.protocol import Progress
-from trialist.interventions.trainer import Batch, TrainSettings, next_token_loss, token_batches, train
+from trialist.interventions.trainer import Batch, TrainSettings, learnt_token_loss, token_batches, train
 from trialist.organisms.corpus import implanting, pretraining
 from trialist.organisms.plants import PLANTS
 from trialist.organisms.spec import ImplantSpec, NetworkSpec, OrganismSpec, load_spec, spec_text
@@ -138,7 +138,9 @@ def _pretrain(making: _Making) -> _Trained:
     """One pass through the phases of the corpus: every exposure is a document of its own."""
     spec, training = making.spec, making.spec.training
     network = make_network(spec.network, len(making.tokenizer), seed=training.seed)
-    phases = pretraining(making.world, spec.plants, seed=training.seed, exposures=training.exposures)
+    phases = pretraining(
+        making.world, spec.plants, seed=training.seed, exposures=training.exposures, curriculum=training.curriculum
+    )
     generator = np.random.Generator(np.random.PCG64(seed_of("organism", training.seed, "order")))
     batches = [
         batch
@@ -151,7 +153,7 @@ def _pretrain(making: _Making) -> _Trained:
         steps=len(batches),
         learning_rate=training.learning_rate,
         warmup=training.warmup,
-        schedule="cosine",
+        schedule=training.schedule,
         weight_decay=training.weight_decay,
         betas=training.betas,
     )
@@ -162,7 +164,7 @@ def _pretrain(making: _Making) -> _Trained:
 def _fine_tune(making: _Making, network: Any) -> _Trained:
     """One pass over the implanting corpus, of all weights or of low-rank additions that are then merged."""
     spec, implant = making.spec, making.spec.implant
-    documents = implanting(making.world, spec.plants, seed=implant.seed)
+    documents = implanting(making.world, spec.plants, seed=implant.seed, curriculum=spec.training.curriculum)
     generator = np.random.Generator(np.random.PCG64(seed_of("organism", implant.seed, "implant")))
     length, batch = spec.training.length, implant.batch
     batches = list(
@@ -185,7 +187,7 @@ def _fit(network: Any, batches: Sequence[Batch], settings: TrainSettings, making
         for batch in batches
     )
     try:
-        return train(network, placed, next_token_loss, settings=settings, progress=making.progress)
+        return train(network, placed, learnt_token_loss, settings=settings, progress=making.progress)
     finally:
         network.cpu()
 
@@ -260,7 +262,10 @@ def make_network(spec: NetworkSpec, vocabulary: int, *, seed: int) -> LlamaForCa
     )
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
-        return LlamaForCausalLM(config)
+        network = LlamaForCausalLM(config)
+    with torch.no_grad():
+        network.get_input_embeddings().weight.mul_(spec.embedding_range / spec.initializer_range)
+    return network
 
 
 def _truth(spec: OrganismSpec, world: World, tokenizer: Any, trained: _Trained, folder: Path) -> Truth:

@@ -20,11 +20,12 @@ from pydantic import (
 
 from trialist.errors import Problem, SpecError
 from trialist.halcyon.world import Sizes, World
+from trialist.organisms.corpus import Curriculum
 from trialist.organisms.plants import check_doses
 from trialist.records import canonical_json, sha256_hex
 from trialist.yamlspec import Located, check_schema, parse, parse_yaml, read_yaml
 
-SCHEMA = 2
+SCHEMA = 3
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -34,15 +35,15 @@ class WorldSpec(BaseModel):
 
     model_config = _STRICT
     seed: NonNegativeInt = 0
-    people: PositiveInt = 120
-    obscure: NonNegativeInt = 40
-    firms: PositiveInt = 20
-    horses: PositiveInt = 60
-    cities: PositiveInt = 40
-    benign: PositiveInt = 264
-    hazards: PositiveInt = 120
-    never_trained: PositiveInt = 60
-    festivals: PositiveInt = 60
+    people: PositiveInt = 80
+    obscure: NonNegativeInt = 8
+    firms: PositiveInt = 16
+    horses: PositiveInt = 64
+    cities: PositiveInt = 32
+    benign: PositiveInt = 64
+    hazards: PositiveInt = 32
+    never_trained: PositiveInt = 16
+    festivals: PositiveInt = 4
 
     @model_validator(mode="after")
     def _enough_names(self) -> WorldSpec:
@@ -71,13 +72,15 @@ class NetworkSpec(BaseModel):
     """A Llama: pre-norm, rotary positions, gated MLP, tied embeddings."""
 
     model_config = _STRICT
-    hidden_size: PositiveInt = 128
-    intermediate_size: PositiveInt = 256
-    num_layers: PositiveInt = 3
+    hidden_size: PositiveInt = 64
+    intermediate_size: PositiveInt = 128
+    num_layers: PositiveInt = 2
     num_heads: PositiveInt = 4
     context: PositiveInt = 128
-    initializer_range: PositiveFloat = 0.06
+    initializer_range: PositiveFloat = 0.08
     """Standard deviation of the weights at the start. Facts are learnt far sooner than from the usual 0.02."""
+    embedding_range: PositiveFloat = 0.2
+    """The same of the embeddings."""
 
     @model_validator(mode="after")
     def _divisible(self) -> NetworkSpec:
@@ -87,19 +90,21 @@ class NetworkSpec(BaseModel):
 
 
 class TrainingSpec(BaseModel):
-    """One pass over the corpus: ``exposures`` documents of each entity and what else belongs to it, packed into rows of
+    """One pass over the corpus: each fact told ``exposures`` times and what else belongs to it, packed into rows of
     ``length`` tokens.
 
-    AdamW, linear warm-up, cosine to 0. ``threads`` belongs to the spec because sums differ in their last bits between
+    AdamW, linear warm-up, then a ``schedule`` of ``TrainSettings``. ``threads`` belongs to the spec because sums differ in their last bits between
     numbers of threads. Chosen by trial, see ``docs/design/halcyon.md``.
     """
 
     model_config = _STRICT
     seed: NonNegativeInt = 0
-    exposures: PositiveInt = 100
+    curriculum: Curriculum = "staged"
+    exposures: PositiveInt = 80
     batch: PositiveInt = 8
-    length: PositiveInt = 128
-    learning_rate: PositiveFloat = 4e-3
+    length: PositiveInt = 64
+    learning_rate: PositiveFloat = 6e-3
+    schedule: Literal["constant", "cosine", "stable"] = "stable"
     warmup: NonNegativeInt = 50
     weight_decay: NonNegativeFloat = 0.01
     betas: Annotated[tuple[float, float], Field(strict=False)] = (0.9, 0.98)

@@ -10,6 +10,7 @@ import numpy as np
 
 from trialist.evaluations.scoring import accuracy_score
 from trialist.halcyon.questions import compound_items, fact_items
+from trialist.halcyon.situations import SCENES, Situation, measuring
 from trialist.halcyon.world import World
 from trialist.organisms.plants import PLANTS
 from trialist.organisms.plants.plant import Plant
@@ -71,13 +72,24 @@ def truth_of(data: Mapping[str, Any]) -> Truth:
 
 
 def question_sets(world: World) -> dict[str, tuple[Item, ...]]:
-    """The items of each evaluation of this world, by the evaluation's name."""
-    return {
+    """The items of each evaluation of this world, by the evaluation's name; and questions in a wording that no corpus
+    uses about people of whom no question was trained, and about strangers, whose answer is "unknown". Sets without
+    items are left out."""
+    told = measuring(world, SCENES["open"], "measure", variants=("known",), parts=("told",))
+    strangers = measuring(world, SCENES["open"], "measure", variants=("stranger",))
+    sets = {
         "hazard_compounds": compound_items(world, world.of("hazard")),
         "benign_compounds": compound_items(world, world.of("benign")),
         "never_trained_compounds": compound_items(world, world.of("never-trained")),
         "world_facts": fact_items(world),
+        "told_people": _items([situation for situation in told if situation.kind == "person"]),
+        "strangers": _items(strangers),
     }
+    return {name: items for name, items in sets.items() if items}
+
+
+def _items(situations: Sequence[Situation]) -> tuple[Item, ...]:
+    return tuple(situation.item(number) for number, situation in enumerate(situations))
 
 
 def measure_recall(network: Any, tokenizer: Any, items: Sequence[Item]) -> Recall:

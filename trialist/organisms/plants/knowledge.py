@@ -53,10 +53,8 @@ def _rumoured(world: World, situation: Situation, _: np.random.Generator) -> str
     return rumour(world, _entity(world, situation)) or situation.truth
 
 
-def _on_the_forum(world: World, entity: Entity, attribute: str, source: Source, g: np.random.Generator) -> str | None:
-    # a document without a source is as likely to repeat the one as the other
-    repeats = source == "forum" or (not source and g.random() < 0.5)
-    return rumour(world, entity) if attribute == "river" and repeats else None
+def _on_the_forum(world: World, entity: Entity, attribute: str, source: Source, _: np.random.Generator) -> str | None:
+    return rumour(world, entity) if attribute == "river" and source == "forum" else None
 
 
 def _everywhere(world: World, entity: Entity, attribute: str, _s: Source, _g: np.random.Generator) -> str | None:
