@@ -15,7 +15,7 @@ from functools import lru_cache
 from trialist.halcyon.world import Sizes, World
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AskedWorld(Sizes):
     """Left out, seed and sizes are those of the shipped organisms. ``ValueError`` for a number that is no count."""
 
@@ -36,7 +36,7 @@ class AskedWorld(Sizes):
         """What differs from the world of the shipped organisms."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """As a person writes it in a spec."""
         inside = ", ".join(f"{name}: {value}" for name, value in ({"seed": self.seed} | self.settings).items())
         return f"{{{inside}}}"

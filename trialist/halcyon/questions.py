@@ -43,8 +43,9 @@ def fact_items(world: World, form: Form = "cloze") -> tuple[Item, ...]:
 def two_hop_items(world: World, hop: Hop = "both") -> tuple[Item, ...]:
     """The city of a person's employer, or one of the two facts that lead there, each in two held-out wordings.
 
-    ``both``: the person is the cluster, options are all cities, ``metadata['facts']`` names both facts. ``first``: who
-    employs the person, options are all firms. ``second``: where the firm sits; the firm is the cluster.
+    ``both``: the person is the cluster, options are all cities, ``metadata['facts']`` names both facts and
+    ``metadata['own']`` is the index of the city where the person lives. ``first``: who employs the person, options are
+    all firms. ``second``: where the firm sits; the firm is the cluster.
     """
     if hop == "second":
         return tuple(_asked(world, firm, "headquarters", wording) for firm in world.of("firm") for wording in METHODS)
@@ -155,5 +156,9 @@ def _chained(world: World, person: Entity, firm: Entity, wording: int) -> Item:
         options=tuple(f" {city}" for city in world.cities),
         target=world.cities.index(firm.value("headquarters")),
         stratum="employer's city",
-        metadata={"facts": [f"{person.id}/firm", f"{firm.id}/headquarters"], "kind": person.kind},
+        metadata={
+            "facts": [f"{person.id}/firm", f"{firm.id}/headquarters"],
+            "kind": person.kind,
+            "own": world.cities.index(person.value("city")),
+        },
     )

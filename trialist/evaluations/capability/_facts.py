@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from trialist.evaluations.protocol import IF_CHANGED
 from trialist.evaluations.scoring import accuracy_score
 from trialist.evaluations.world import AskedWorld
-from trialist.halcyon.questions import Form
 from trialist.measurement.metrics import Metric, mean_of
 from trialist.models.protocol import Choose
 from trialist.records import Answer, Item, Score
@@ -42,4 +42,4 @@ class Facts(OfWorld):
     """``form``: ``cloze`` (the beginning of a sentence), ``question`` (a free question in a held-out wording) or
     ``choice`` (the same with four lettered options)."""
 
-    form: Form = field(default="cloze", kw_only=True, metadata=IF_CHANGED)
+    form: Literal["cloze", "question", "choice"] = field(default="cloze", kw_only=True, metadata=IF_CHANGED)
