@@ -20,6 +20,7 @@ from trialist.evaluations.world import AskedWorld
 from trialist.organisms import catalog
 from trialist.organisms.build import SPEC_FILE, TRUTH_FILE
 from trialist.organisms.named import spec_of
+from trialist.organisms.sealed import sealed_world
 from trialist.organisms.spec import WorldSpec, load_spec
 
 
@@ -60,8 +61,8 @@ def asked_world(value: object) -> AskedWorld:
 def world_of(model: str) -> KnownWorld | None:
     """The world of a model by its name; None where nothing is known of it.
 
-    Known are ``organism/<name>``, built or not, and ``hf/<folder>`` with a spec beside the weights. The digest is that
-    of the organism's truth where there is one: of the world as it was when the organism was trained.
+    Known are ``organism/<name>``, built or not, and ``hf/<folder>`` with a spec beside the weights, or of a sealed set.
+    The digest is that of the organism's truth where there is one: of the world as it was when it was trained.
     """
     scheme, _, rest = model.partition("/")
     if scheme == "organism" and rest not in catalog.names():
@@ -98,13 +99,21 @@ def check_world(evaluation: object, model: str) -> None:
 
 def _of_folder(folder: Path) -> KnownWorld | None:
     if not (folder / SPEC_FILE).is_file():
-        return None
+        return _of_sealed(folder)
     spec = load_spec(folder / SPEC_FILE).world
     try:
         digest = json.loads((folder / TRUTH_FILE).read_text(encoding="utf-8"))["world"]
     except (OSError, ValueError, KeyError, TypeError):
         digest = spec.make().digest
     return KnownWorld(_asked(spec), str(digest))
+
+
+def _of_sealed(folder: Path) -> KnownWorld | None:
+    row = sealed_world(folder)
+    if row is None:
+        return None
+    sizes = {name: value for name, value in row.items() if name != "facts"}
+    return KnownWorld(asked_world(sizes), str(row.get("facts")))
 
 
 def _asked(spec: WorldSpec) -> AskedWorld:
