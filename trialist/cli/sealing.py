@@ -49,9 +49,7 @@ def seal(
     else:
         print(f"{count} organisms in {out}, commitments in {manifest.name}, truth in {key}")
         if seed is not None:
-            print(
-                "whoever knows the seed and what was drawn from can open this seal: for a blind test leave --seed out"
-            )
+            print("whoever knows the seed can open this seal: for a blind test leave --seed out")
     return 0
 
 
