@@ -261,6 +261,13 @@ def test_files_that_are_no_key_or_manifest(copy: Path, text: str) -> None:
         unseal(copy / "out", copy / "key.json")
 
 
+@pytest.mark.torch
+def test_a_name_in_the_key_is_no_way_out_of_the_folder(copy: Path) -> None:
+    change_key(copy, lambda data: data["organisms"][0].update(name="../../elsewhere"))
+    with pytest.raises(DataError, match=r"elsewhere"):
+        unseal(copy / "out", copy / "key.json")
+
+
 # --- places, interruptions, failures -------------------------------------------------------------------------
 
 

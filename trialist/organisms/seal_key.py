@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -148,6 +149,8 @@ def read_key(secret: Path) -> tuple[dict[str, Any], tuple[Entry, ...]]:
 
 def _entry(row: Mapping[str, Any]) -> Entry:
     bytes.fromhex(row["nonce"])
+    if not re.fullmatch(r"sealed-\d+", row["name"]):  # it becomes a folder's name
+        raise ValueError(f"an organism named {row['name']!r}")
     spec = OrganismSpec.model_validate_json(canonical_json(row["spec"]))
     truth = None if row["truth"] is None else truth_of(row["truth"])
     return Entry(str(row["name"]), str(row["nonce"]), spec, truth, row["files"])
