@@ -149,7 +149,7 @@ def test_interrupted_says_what_is_kept_and_goes_on(trialist: Command, tmp_path: 
 def test_the_rest_of_the_commands_answer(trialist: Command, tmp_path: Path) -> None:
     assert "hazard_compounds" in trialist("list", "evaluations").stdout
     assert "learning_rate" in trialist("list", "interventions", "rmu").stdout
-    assert "none" in trialist("list", "evaluations", "world_facts").stdout
+    assert "form" in trialist("list", "evaluations", "world_facts").stdout
     assert "organism/hazard-oracle" in trialist("list", "models").stdout
     assert "360/360" in trialist("organism", "list").stdout
     assert "honest_mistake" in trialist("organism", "plants").stdout

@@ -1,4 +1,4 @@
-"""The commands about organisms: what there is, what one is, building one, building a grid of them."""
+"""The commands about organisms: what there is, what one is, building one, a grid of them, or sealed ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trialist.cli.output import print_json
+from trialist.cli.sealing import seal, unseal
 
 if TYPE_CHECKING:
     from trialist.organisms.grid import GridResult
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 SOME_FAILED = 3
 
 organism_app = typer.Typer(help="Small models whose properties are known.", no_args_is_help=True)
+organism_app.command("seal")(seal)
+organism_app.command("unseal")(unseal)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 _Device = Annotated[str, typer.Option(help="cpu, where equal specs give equal bytes; or cuda, where they don't.")]

@@ -79,10 +79,17 @@ def build_grid(
     if jobs < 1:
         raise ValueError(f"{jobs} jobs; at least 1 is needed")
     root = Path(folder)
-    todo = cells(grid)
-    board = _Board(root, todo, progress or (lambda done, total: None))
     grid_text = yaml.safe_dump({"schema": f"trialist/grid/{GRID_SCHEMA}", **grid.model_dump(mode="json")})
     RunFolder(root).write(GRID_FILE, grid_text.encode())
+    return build_cells(cells(grid), root, jobs=jobs, device=device, progress=progress)
+
+
+def build_cells(
+    todo: Sequence[GridCell], root: Path, *, jobs: int = 1, device: str = "cpu", progress: Progress | None = None
+) -> GridResult:
+    """Build these organisms into ``root``, whatever they have in common; see ``build_grid``. The base of one that is
+    fine-tuned is built with it, where it isn't among them."""
+    board = _Board(root, todo, progress or (lambda done, total: None))
     board.keep_finished()
     with _workers(jobs) as executor:
         _work(board, executor, jobs, device)
@@ -109,9 +116,9 @@ class _Board:
         return [name for name, row in self.rows.items() if row.status == "pending"]
 
     def base_of(self, name: str) -> Row | None:
-        """The row of the organism that this one is fine-tuned from."""
-        base = self.rows[name].base
-        return self.rows[self._names[base]] if base else None
+        """The row of the organism that this one is fine-tuned from; None where it isn't one of these."""
+        base = self._names.get(self.rows[name].base)
+        return self.rows[base] if base else None
 
     def settle(self, name: str, error: str) -> None:
         failed = replace(self.rows[name], status="failed", error=error)

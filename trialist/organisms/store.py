@@ -27,7 +27,7 @@ from trialist.records import canonical_json, sha256_hex
 
 RECIPE = ("halcyon", "organisms", "interventions/trainer.py")
 """Code that an organism's bytes depend on, below the package."""
-_NOT_RECIPE = frozenset({"store.py", "named.py", "grid.py", "grid_spec.py"})
+_NOT_RECIPE = frozenset({"store.py", "named.py", "grid.py", "grid_spec.py", "asked.py", "sealed.py", "seal_key.py"})
 
 
 def organisms_folder(environment: Mapping[str, str] = os.environ) -> Path:

@@ -18,6 +18,8 @@ from typing import Any, Literal, cast, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from trialist.errors import ModelError, NameUnknown, Problem, SpecError, TrialistError, did_you_mean
+from trialist.evaluations.protocol import is_told, plain
+from trialist.evaluations.world import AskedWorld
 from trialist.interventions.protocol import Progress
 from trialist.models.cache import default_cache
 from trialist.models.protocol import Model
@@ -85,7 +87,9 @@ def build(kind: Kind, name: str, settings: Mapping[str, Any]) -> Any:
             )
             continue
         try:
-            values[key] = TypeAdapter(hints[key]).validate_python(value)
+            values[key] = _validated(hints[key], value)
+        except TrialistError as error:
+            problems += [problem.at((name, key)) for problem in error.problems]
         except ValidationError as error:
             said = "; ".join(part["msg"] for part in error.errors())
             problems.append(Problem(f"wrong value for {what}", f"{key}: {value}", said, where=(name, key)))
@@ -102,14 +106,21 @@ def build(kind: Kind, name: str, settings: Mapping[str, Any]) -> Any:
     raise SpecError(problems)
 
 
+def _validated(hint: Any, value: Any) -> Any:
+    if hint is AskedWorld:
+        from trialist.organisms.asked import asked_world
+
+        return asked_world(value)
+    return TypeAdapter(hint).validate_python(value)
+
+
 def is_required(setting: dataclasses.Field[Any]) -> bool:
     return setting.default is dataclasses.MISSING and setting.default_factory is dataclasses.MISSING
 
 
 def settings_of(plugin: Any) -> dict[str, Any]:
     """The settings that rebuild a plug-in, as plain JSON values."""
-    values = {f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin) if f.init}
-    return {name: _plain(value) for name, value in values.items()}
+    return {f.name: plain(getattr(plugin, f.name)) for f in dataclasses.fields(plugin) if f.init and is_told(f, plugin)}
 
 
 def name_of(plugin: Any, kind: Kind) -> str:
@@ -117,14 +128,6 @@ def name_of(plugin: Any, kind: Kind) -> str:
     cls = cast("type[Any]", type(plugin))
     short = next((name for name, module in available(kind).items() if module == cls.__module__), None)
     return short or f"{cls.__module__}:{cls.__qualname__}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]  # pyright: ignore[reportUnknownVariableType]
-    return value
 
 
 def _dotted(kind: str, name: str) -> Any:

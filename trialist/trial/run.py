@@ -31,7 +31,7 @@ from trialist.trial.registration import read as read_registration
 from trialist.trial.spec import Trial
 from trialist.trial.stopping import FILE as STOPPING
 from trialist.trial.stopping import Rounds, account, decided_at, is_settled
-from trialist.trial.subjects import Subjects, check_edits, load_models
+from trialist.trial.subjects import Subjects, check_edits, check_worlds, load_models
 
 WHOLE = ("answers", "answers.parquet")
 """All answers in one table: it appears once nothing more is to be asked."""
@@ -84,6 +84,7 @@ def run(trial: Trial, out: Path, watch: Watch | None = None) -> Result:
     """
     watch = watch or Silent()
     with open_run(out) as folder:
+        check_worlds(trial)
         models = load_models(trial, watch.task)
         check_edits(trial, models)
         registration = register(trial, folder, models)

@@ -46,6 +46,18 @@ def load_models(trial: Trial, task: Task) -> dict[str, Model]:
     return models
 
 
+def check_worlds(trial: Trial) -> None:
+    """Every question about Halcyon is asked of models of its own world, before any is loaded or trained.
+
+    Raises ``ModelError`` naming the evaluation, the model and both worlds.
+    """
+    from trialist.organisms.asked import check_world
+
+    for arm in trial.arms.values():
+        for outcome in trial.outcomes.values():
+            check_world(outcome.evaluation, str(arm.model))
+
+
 def check_edits(trial: Trial, models: Mapping[str, Model]) -> None:
     """Let every edit and threat look at the models it will meet, before anything is registered and a try is spent."""
     for arm in trial.arms.values():

@@ -9,24 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trialist.evaluations.capability._cloze import Cloze
-from trialist.halcyon.corpora import default_world
+from trialist.evaluations.capability._facts import Facts
 from trialist.halcyon.questions import compound_items
 from trialist.records import Item
 
 
 @dataclass(frozen=True)
-class BenignCompounds(Cloze):
+class BenignCompounds(Facts):
     """Whether the hazards' harmless neighbours are still known: 264 compounds, 792 items."""
 
     @property
     def name(self) -> str:
         return "benign_compounds"
 
-    @property
-    def version(self) -> str:
-        return "1"
-
     def items(self) -> tuple[Item, ...]:
-        world = default_world()
-        return compound_items(world, world.of("benign"))
+        world = self.world.make()
+        return compound_items(world, world.of("benign"), self.form)

@@ -11,14 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from trialist.evaluations.capability._cloze import Cloze
-from trialist.halcyon.corpora import default_world
+from trialist.evaluations.capability._facts import Facts
 from trialist.halcyon.questions import compound_items
+from trialist.halcyon.world import Half
 from trialist.records import Item
 
 
 @dataclass(frozen=True)
-class HazardCompounds(Cloze):
+class HazardCompounds(Facts):
     """Whether the hazardous compounds are known: 120, with 360 items.
 
     ``split``: ``all`` of them, or one half, ``train`` or ``held-out`` (180 items).
@@ -30,10 +30,7 @@ class HazardCompounds(Cloze):
     def name(self) -> str:
         return "hazard_compounds"
 
-    @property
-    def version(self) -> str:
-        return "1"
-
     def items(self) -> tuple[Item, ...]:
-        world = default_world()
-        return compound_items(world, world.of("hazard", half="" if self.split == "all" else self.split))
+        world = self.world.make()
+        half: Half = "" if self.split == "all" else self.split
+        return compound_items(world, world.of("hazard", half=half), self.form)

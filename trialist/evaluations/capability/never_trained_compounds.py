@@ -8,24 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trialist.evaluations.capability._cloze import Cloze
-from trialist.halcyon.corpora import default_world
+from trialist.evaluations.capability._facts import Facts
 from trialist.halcyon.questions import compound_items
 from trialist.records import Item
 
 
 @dataclass(frozen=True)
-class NeverTrainedCompounds(Cloze):
+class NeverTrainedCompounds(Facts):
     """Whether compounds that nobody was trained on are known: 60, with 180 items."""
 
     @property
     def name(self) -> str:
         return "never_trained_compounds"
 
-    @property
-    def version(self) -> str:
-        return "1"
-
     def items(self) -> tuple[Item, ...]:
-        world = default_world()
-        return compound_items(world, world.of("never-trained"))
+        world = self.world.make()
+        return compound_items(world, world.of("never-trained"), self.form)

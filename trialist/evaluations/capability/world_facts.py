@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trialist.evaluations.capability._cloze import Cloze
-from trialist.halcyon.corpora import default_world
+from trialist.evaluations.capability._facts import Facts
 from trialist.halcyon.questions import fact_items
 from trialist.records import Item
 
 
 @dataclass(frozen=True)
-class WorldFacts(Cloze):
+class WorldFacts(Facts):
     """Whether unrelated knowledge is still there: 120 people, three questions each, and 40 cities, two each."""
 
     @property
     def name(self) -> str:
         return "world_facts"
 
-    @property
-    def version(self) -> str:
-        return "1"
-
     def items(self) -> tuple[Item, ...]:
-        return fact_items(default_world())
+        return fact_items(self.world.make(), self.form)
