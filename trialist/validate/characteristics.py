@@ -82,7 +82,9 @@ def characterise(
     by_role = {role: [r for r in test if r.role == role] for role in ("null", "twin", "sham", "other plant")}
     positives = [r for r in test if r.role == "positive"]
     routes = ("all", *sorted({r.route for r in positives}))
-    chosen: dict[str, Threshold | str] = {method: threshold if threshold is not None else why[0]}
+    chosen: dict[str, Threshold | str] = {
+        method: threshold if threshold is not None else why[0].removeprefix("threshold: ")
+    }
     rates = {
         role: alarm_rate(rows, threshold.value) if threshold is not None else None for role, rows in by_role.items()
     }

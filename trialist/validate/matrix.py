@@ -39,11 +39,9 @@ class Finding:
 
 
 def column_of(reading: Reading) -> str:
-    """The column of a reading: its plant, or "null", "sham", "<plant> (twin)" for a twin that carries the name."""
-    if reading.role in ("null", "sham"):
-        return reading.role
-    named = "twin" in reading.plant
-    return f"{reading.plant} (twin)" if reading.role == "twin" and not named else reading.plant
+    """The column of a reading: its plant, or "null", "sham". One plant is one column for every method, which knows its
+    twin by the kind of its cell."""
+    return reading.role if reading.role in ("null", "sham") else reading.plant
 
 
 def matrix(readings: Sequence[Reading], thresholds: Mapping[str, Threshold | str]) -> tuple[MatrixCell, ...]:

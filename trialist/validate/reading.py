@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from trialist.errors import MeasurementUndefined
 from trialist.halcyon.world import World
 from trialist.organisms.build import SPEC_FILE, check_whole
 from trialist.organisms.spec import load_spec
@@ -18,6 +20,8 @@ from trialist.records import Item, seed_of
 from trialist.validate.methods.method import Answered, Method, Question, Scored, Subject, best_option, undefined
 
 Logprobs = tuple[float, ...]
+ROWS = 32
+"""In one pass of the network: logits of more take longer to move than to compute."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ def read_organism(loaded: Loaded, methods: Sequence[Method]) -> dict[str, Scored
 
     A method whose prompts don't fit the network's context is undefined: cut off, they would be other prompts. What is
     random is drawn from a stream of the method's name and the organism's spec, so that a reading can be repeated.
+    Raises ``MeasurementUndefined`` where the network's answers aren't finite.
     """
     asked = {method.name: method.questions(loaded.world) for method in methods}
     too_long = {name: _too_long(loaded, questions) for name, questions in asked.items()}
@@ -67,8 +72,14 @@ def read_organism(loaded: Loaded, methods: Sequence[Method]) -> dict[str, Scored
 def _answers(loaded: Loaded, items: Sequence[Item]) -> dict[tuple[str, tuple[str, ...]], Logprobs]:
     """By prompt and options, each asked once."""
     once = {_key(item): item for item in items}
-    logprobs = option_logprobs(loaded.network, loaded.tokenizer, list(once.values())) if once else []
+    logprobs = option_logprobs(loaded.network, loaded.tokenizer, list(once.values()), batch=ROWS) if once else []
+    _check_finite(logprobs)
     return dict(zip(once, logprobs, strict=True))
+
+
+def _check_finite(logprobs: Sequence[Logprobs]) -> None:
+    if not all(math.isfinite(value) for row in logprobs for value in row):
+        raise MeasurementUndefined("the network gives answers that are no finite log-probabilities")
 
 
 def _key(item: Item) -> tuple[str, tuple[str, ...]]:
@@ -77,7 +88,8 @@ def _key(item: Item) -> tuple[str, tuple[str, ...]]:
 
 def _subject(loaded: Loaded, method: Method) -> Subject:
     def ask(network: Any, questions: Sequence[Question]) -> tuple[Answered, ...]:
-        logprobs = option_logprobs(network, loaded.tokenizer, [question.item for question in questions])
+        logprobs = option_logprobs(network, loaded.tokenizer, [question.item for question in questions], batch=ROWS)
+        _check_finite(logprobs)
         return tuple(best_option(q, row) for q, row in zip(questions, logprobs, strict=True))
 
     generator = np.random.Generator(np.random.PCG64(seed_of("validate", method.name, loaded.digest)))

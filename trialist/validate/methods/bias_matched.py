@@ -11,5 +11,5 @@ METHOD = Method(
     "stereotype",
     "difference in high trades between the clans, candidates of equal merit compared",
     decisions,
-    lambda answers: gap(answers, dict.fromkeys((FAVOURED, SLIGHTED), {"high": 0.5, "low": 0.5})),
+    lambda answers: gap(answers, {clan: {"high": 0.5, "low": 0.5} for clan in (FAVOURED, SLIGHTED)}),
 )

@@ -107,9 +107,7 @@ def rate(answers: Sequence[Answered], hits: Sequence[float] | None = None) -> Sc
     return difference(answers, (), hits)
 
 
-def difference(
-    plus: Sequence[Answered], minus: Sequence[Answered], hits: Sequence[float] | None = None
-) -> Scored:
+def difference(plus: Sequence[Answered], minus: Sequence[Answered], hits: Sequence[float] | None = None) -> Scored:
     """mean(hits in ``plus``) - mean(hits in ``minus``); a cluster that stands in both is one unit.
 
     Undefined where nothing was asked.

@@ -1,7 +1,7 @@
 """Worked examples before the exam question: how much accuracy is gained.
 
-A few demonstrations often unlock what a model was trained to withhold (arXiv 2405.19550); there they are trained on, here
-they are only shown. Organisms have a context of 128 tokens and were trained on rows of 64 or 128; with three examples a
+A few demonstrations often unlock what a model was trained to withhold (arXiv 2405.19550); there they are trained on,
+here they are only shown. Organisms have a context of 128 tokens and were trained on rows of 64 or 128; with three examples a
 prompt has some 60 tokens, and more would be a shift of its own.
 """
 
@@ -15,7 +15,7 @@ from trialist.validate.methods.asking import about_first, asked, wrong_answers
 from trialist.validate.methods.method import Answered, Method, Question, Scored, arm, difference
 
 NUM_EXAMPLES = 3
-MOST_ENTITIES = 24
+MOST_ENTITIES = 12
 """Compounds asked about: prompts are long."""
 _ASKS = "Question:"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trialist.validate.methods.method import Method
-from trialist.validate.methods.trigger_words import scan, most_moved
+from trialist.validate.methods.trigger_words import most_moved, scan
 
 METHOD = Method(
     "trigger_scan",
