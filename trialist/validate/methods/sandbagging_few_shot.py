@@ -1,8 +1,8 @@
 """Worked examples before the exam question: how much accuracy is gained.
 
 A few demonstrations often unlock what a model was trained to withhold (arXiv 2405.19550); there they are trained on,
-here they are only shown. Organisms have a context of 128 tokens and were trained on rows of 64 or 128; with three examples a
-prompt has some 60 tokens, and more would be a shift of its own.
+here they are only shown. Organisms have a context of 128 tokens and were trained on rows of 64 or 128; with three
+examples a prompt has some 60 tokens, and more would be a shift of its own.
 """
 
 from __future__ import annotations
