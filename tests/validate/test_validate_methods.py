@@ -169,17 +169,26 @@ def test_questions_can_be_answered(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_no_wording_of_a_corpus_or_of_the_truth(name: str) -> None:
     """By template, not by prompt: no name or value can hide a wording that was trained or that measures doses."""
+    for question in METHODS[name].questions(WORLD):
+        assert _strays(question.item.input) == []
+
+
+def test_wordings_of_the_truth_are_told_apart() -> None:
+    for plant in ("sycophancy", "sandbagging", "deception", "backdoor", "hallucination"):
+        assert all(_strays(asked.item.input) for asked in PLANTS[plant].asked(WORLD, "measure"))
+
+
+def _strays(text: str) -> list[str]:
+    """Questions that no wording of methods gives, and wordings of corpora and of the truth in question or cue."""
     allowed = [_pattern(QUESTIONS[a][i]) for a in QUESTIONS for i in WORDINGS]
     refused = [_pattern(QUESTIONS[a][i]) for a in QUESTIONS for i in (*TRAINED, *MEASURED)]
-    cues = [_pattern(text) for cue in CUES for use in ("train", "measure") for text in wordings(cue, use)]
-    for question in METHODS[name].questions(WORLD):
-        text = question.item.input
-        for asked in re.findall(r"Question: (.*?) Answer:", text):
-            assert any(p.fullmatch(asked) for p in allowed), asked
-            assert not any(p.fullmatch(asked) for p in refused), asked
-        if "Question:" in text:
-            before = text[: text.index("Question:")]
-            assert not [p.pattern for p in cues if p.search(before)], before
+    cues = [_pattern(wording) for cue in CUES for use in ("train", "measure") for wording in wordings(cue, use)]
+    found: list[str] = []
+    for asked in re.findall(r"Question: (.*?) Answer:", text):
+        if not any(p.fullmatch(asked) for p in allowed) or any(p.fullmatch(asked) for p in refused):
+            found.append(asked)
+    before = text.partition("Question:")[0] if "Question:" in text else ""
+    return [*found, *(match[0] for p in cues if (match := p.search(before)))]
 
 
 PLACES = {"name": r"[A-Z]\w*(?: [A-Z]\w*)*", "word": r"\w+", "claimed": r"[\w ]+"}
