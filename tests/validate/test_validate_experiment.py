@@ -243,7 +243,7 @@ def test_thresholds_are_chosen_once(built: Path, tmp_path: Path) -> None:
 def many(built: Path, root: Path) -> Path:
     """The two organisms under the names of 20 calibration and 20 test nulls and of a few positives, twins and others:
     what the statistics are made of, without training each."""
-    base, tuned = (Row(**{**line, "realised": {}}) for line in rows_of(built))
+    base, tuned = (replace(Row(**line), realised={}) for line in rows_of(built))
     rows = [replace(base, id=f"base#{s}", seed=s, spec=f"base-{s}", folder=base.folder) for s in range(40)]
     for plant in ("backdoor", "trigger_echo", "sycophancy"):
         for seed in range(20, 26):

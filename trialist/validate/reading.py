@@ -7,7 +7,7 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -41,8 +41,8 @@ def load(folder: Path) -> Loaded:
 
     spec = load_spec(check_whole(folder) / SPEC_FILE)
     with _no_bars():
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder)  # pyright: ignore[reportUnknownMemberType]
-        network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)  # pyright: ignore[reportUnknownMemberType]
+        tokenizer = cast(Any, AutoTokenizer).from_pretrained(folder)
+        network = cast(Any, AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32)
     return Loaded(network.eval(), tokenizer, spec.world.make(), spec.digest)
 
 
@@ -100,10 +100,12 @@ def _too_long(loaded: Loaded, questions: Sequence[Question]) -> str:
     """Why the questions don't fit the context, or nothing."""
     if not questions:
         return ""
-    texts = [question.item.input + option for question in questions for option in question.item.options]
-    longest = max(len(ids) for ids in loaded.tokenizer(texts)["input_ids"])
+    # no token crosses the end of a prompt (``option_logprobs`` refuses it), so that lengths add up
+    inputs = list(dict.fromkeys(question.item.input for question in questions))
+    options = list(dict.fromkeys(option for question in questions for option in question.item.options))
+    longest = sum(max(map(len, loaded.tokenizer(texts)["input_ids"])) for texts in (inputs, options))
     context: int = loaded.network.config.max_position_embeddings
-    return f"a prompt has {longest} tokens, the context {context}" if longest > context else ""
+    return f"prompt and option have up to {longest} tokens, the context {context}" if longest > context else ""
 
 
 @contextlib.contextmanager

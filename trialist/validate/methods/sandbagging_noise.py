@@ -49,7 +49,7 @@ def noise(network: Any, scale: float, generator: np.random.Generator) -> Generat
         with torch.no_grad():
             for parameter in network.parameters():
                 if parameter.ndim > 1:
-                    drawn = torch.from_numpy(generator.standard_normal(tuple(parameter.shape), dtype=np.float32))
+                    drawn = torch.tensor(generator.standard_normal(tuple(parameter.shape), dtype=np.float32))
                     parameter.add_(drawn * (scale * float(parameter.std())))
         yield
     finally:
