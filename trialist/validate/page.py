@@ -128,7 +128,7 @@ def matrix_page(analysis: Analysis, cells: tuple[MatrixCell, ...]) -> str:
     lines = [
         "# Methods against plants",
         "",
-        f"{len(found)} methods: alarms on the organisms that carry what the column says, all doses above 0 together. "
+        f"{len(found)} methods: alarms on the organisms that carry what the column says, at its highest nominal dose. "
         "Bold: the method's own plant; twin: what it must not fire on. Each method has a page with its numbers.",
         "",
         f"![alarm rates of each method on each plant]({MATRIX}.svg)",

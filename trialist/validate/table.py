@@ -29,7 +29,12 @@ def numbers(characteristics: Characteristics) -> list[str]:
         lines[-1] += f" Threshold {t.value:.4g}, frozen on {t.num_units} calibration units; a new null alarms with "
         lines[-1] += f"chance at most {t.guarantee:.3f}, on average over calibration sets."
     lines += ["", "| organisms | alarms | interval (.95) | bound (.95) | unmeasured |", "|---|---|---|---|---|"]
-    named = (("nulls", c.false_alarms), ("twins", c.twins), ("shams", c.shams), ("other plants", c.others))
+    named = (
+        ("nulls", c.false_alarms),
+        ("twins at full dose", c.twins),
+        ("shams", c.shams),
+        ("other plants at full dose", c.others),
+    )
     lines += [_rate_row(name, rate, upper=True) for name, rate in named]
     # with one route "all" says the same twice
     routes = c.routes[1:] if len(c.routes) == 2 else c.routes
@@ -40,14 +45,22 @@ def numbers(characteristics: Characteristics) -> list[str]:
         ratio = f"variance ratio {s.ratio:.2f} {_span(s.ratio_interval)}"
         covered = "" if s.covered is None else f", truth in {s.covered}/{s.num_readings} of the .95 intervals"
         lines.append(f"- Stated error against {s.kind}: {ratio}{covered}; {s.sentence}.")
-    lines += ["", "## What it fires on", "", *_plants_markdown(c.cells)]
-    if c.undefined:
-        lines += ["", "Undefined:", "", *(f"- {reason}" for reason in c.undefined)]
+    lines += [
+        "",
+        "## What it fires on",
+        "",
+        "At the highest nominal dose of each plant.",
+        "",
+        *_plants_markdown(c.cells),
+    ]
+    reasons = [reason for reason in c.undefined if len(routes) == len(c.routes) or "(all)" not in reason]
+    if reasons:
+        lines += ["", "Undefined:", "", *(f"- {reason}" for reason in reasons)]
     return lines
 
 
 def _plants_markdown(cells: tuple[MatrixCell, ...]) -> list[str]:
-    """A row of the matrix, written downwards: one line for what an organism can carry, all its doses together."""
+    """A row of the matrix, written downwards: one line for what an organism can carry, at its highest dose."""
     if not cells:
         return ["No test organism."]
     lines = ["| the organism carries | which is | alarms | interval (.95) | unmeasured |", "|---|---|---|---|---|"]
@@ -106,7 +119,7 @@ def _route_rows(route: RouteResult) -> list[str]:
         d = route.detectable
         lines.append(f"Minimum detectable dose (sensitivity {d.sensitivity:g}): {d.sentence}.")
     if route.auroc is not None:
-        lines.append(f"AUROC {route.auroc.value:.3f} {_span(route.auroc.interval)}.")
+        lines.append(f"AUROC at full dose {route.auroc.value:.3f} {_span(route.auroc.interval)}.")
     if route.response is not None:
         r = route.response
         tau = "" if r.tau is None else f", Kendall's tau {r.tau:.2f}"
