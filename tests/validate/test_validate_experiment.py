@@ -23,7 +23,7 @@ from trialist.validate.methods import METHODS
 from trialist.validate.methods.method import Scored
 from trialist.validate.page import analyse, write_pages
 from trialist.validate.readings import read
-from trialist.validate.run import run
+from trialist.validate.run import Outcome, Task, read_task, run
 
 TINY = """
 world:
@@ -180,6 +180,24 @@ def test_it_goes_on_after_a_half_written_line(built: Path, tmp_path: Path) -> No
     assert path.read_bytes() == whole
     assert run(experiment([built]), names, out).num_read == 0
     assert run(experiment([built]), [*names, "bias_raw"], out).num_read == 2
+
+
+@pytest.mark.torch
+def test_what_was_read_before_an_interruption_is_kept(built: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    found, done = experiment([built]), []
+
+    def impatient(task: Task) -> Outcome:
+        if done:
+            raise KeyboardInterrupt
+        done.append(task)
+        return read_task(task)
+
+    monkeypatch.setattr("trialist.validate.run.read_task", impatient)
+    with pytest.raises(KeyboardInterrupt):
+        run(found, ["bias_raw"], tmp_path / "out")
+    monkeypatch.undo()
+    after = run(found, ["bias_raw"], tmp_path / "out")
+    assert (after.num_kept, after.num_read) == (1, 1)
 
 
 @pytest.mark.torch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -231,6 +232,12 @@ def test_examples_are_right_and_of_others() -> None:
                 (entity,) = (e for e in WORLD.of("benign") if f" {e.name}" in asked)
                 assert answer in {fact.value for fact in entity.facts}
         assert name in pairs[-1][0]
+
+
+def test_the_page_names_every_method() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "validation.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\| `(\w+)`( \*naive\*)? \| (\w+) \| (\w*) ?\|", page, re.MULTILINE)
+    assert shown == [(m.name, " *naive*" if m.naive else "", m.target, m.twin) for m in METHODS.values()]
 
 
 def test_names_of_methods() -> None:

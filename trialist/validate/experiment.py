@@ -62,15 +62,15 @@ def experiment(folders: Sequence[Path], calibration: Sequence[int] | None = None
 
     Raises:
         DataError: a folder without a grid, a bad line, grids whose worlds, networks or trainings differ (their nulls
-            are not exchangeable), or two organisms of one seed and spec that differ.
+            are not exchangeable).
     """
     _check_alike(folders)
     rows = [(folder, row) for folder in folders for row in _rows(folder)]
-    built: dict[str, Organism] = {}
+    built: dict[tuple[str, str], Organism] = {}
     missing: list[str] = []
     for folder, row in rows:
         if row.status in ("done", "kept"):
-            built.setdefault(row.spec, _organism(folder, row))
+            built.setdefault((row.spec, row.folder), _organism(folder, row))
         else:
             missing.append(f"{row.id}: {row.error or row.status}")
     everything = tuple(built.values())
@@ -128,8 +128,8 @@ def reading_of(
 
 
 def _organism(folder: Path, row: Row) -> Organism:
-    # one name whatever grid it stands in, and another for another spec of the same plant, dose and seed
-    name = f"{row.id} {row.spec[:DIGITS]}"
+    # one name whatever grid it stands in, and another for another spec or other code of the same plant, dose and seed
+    name = f"{row.id} {row.folder[:DIGITS]}"
     group = row.base or ("" if row.plants else row.spec)
     route: Route = row.route  # pyright: ignore[reportAssignmentType]
     return Organism(name, folder / row.folder, row.plants, route, row.seed, group[:DIGITS], row.realised)

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,6 +193,12 @@ def _outcomes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
                 finished, waiting = wait(waiting, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
+        except BrokenExecutor as error:
+            raise ModelError(
+                "a process that read organisms has died",
+                seen=str(error),
+                next_step="run the same command again: what is read is kept; with fewer --jobs if memory was short",
+            ) from error
         except BaseException:
             executor.shutdown(wait=True, cancel_futures=True)
             raise
