@@ -153,9 +153,12 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 @pytest.mark.torch
 def test_all_methods_read_a_real_organism_and_repeat(built: Path, tmp_path: Path) -> None:
     found = experiment([built])
-    first = run(found, list(METHODS), tmp_path / "one")
-    assert (first.num_read, first.damaged) == (2 * len(METHODS), ())
-    some = ["sandbagging_noise", "trigger_scan"]
+    (tuned_alone,) = (organism for organism in found.organisms if organism.doses)
+    some = ["sandbagging_noise", "trigger_harm"]
+    first = run(replace(found, organisms=(tuned_alone,)), list(METHODS), tmp_path / "one")
+    assert (first.num_read, first.damaged) == (len(METHODS), ())
+    first = run(found, some, tmp_path / "one")
+    assert (first.num_read, first.num_kept) == (len(some), len(METHODS))
     again = run(found, some, tmp_path / "two", jobs=2)
     by_key = {reading.key: reading for reading in again.readings}
     assert by_key == {reading.key: reading for reading in first.readings if reading.method in some}
