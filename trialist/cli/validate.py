@@ -110,6 +110,8 @@ def _show(names: Sequence[str], analysis: Analysis, about: tuple[Experiment, Run
         print(
             f"- no threshold: {blind[0].undefined[0].removeprefix('threshold: ')}: {_named([c.method for c in blind])}"
         )
+    if not found.calibration:
+        print("- no calibration seeds: build nulls of many seeds (plants: [], bases: true), see docs/validation.md")
     for finding in findings[:MOST_FINDINGS]:
         print(f"- {finding.text}")
     if len(findings) > MOST_FINDINGS:
