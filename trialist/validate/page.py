@@ -103,7 +103,7 @@ def population(readings: Sequence[Reading], method: str, about: Experiment) -> l
     lines = [
         f"- {len(calibration)} nulls of {len({r.seed for r in calibration})} seeds froze the threshold; organisms of "
         "other seeds tested it.",
-        f"- Test organisms: {counts or 'none'}; those that carry something are of {seeds} seeds.",
+        f"- Test organisms: {counts or 'none'}; seeds of those that carry something: {seeds}.",
     ]
     if about.left_out:
         lines.append(f"- {len(about.left_out)} organisms of calibration seeds were left out.")
