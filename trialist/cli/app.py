@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from trialist.cli import measuring, organisms
+from trialist.cli import measuring, organisms, validate
 from trialist.cli.output import print_json
 from trialist.errors import TrialistError
 from trialist.wording import visible
@@ -168,6 +168,7 @@ def gate(
 app.command("estimate")(measuring.estimate)
 app.command("power")(measuring.power)
 app.add_typer(organisms.organism_app, name="organism")
+app.command("validate")(validate.validate)
 
 
 @app.command()

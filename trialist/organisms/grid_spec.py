@@ -33,11 +33,12 @@ def _route(value: Any) -> Any:
 
 class GridSpec(BaseModel):
     """``doses`` may name 0, the sham; ``bases`` adds each seed's organism without plants, which is there anyway where
-    a route fine-tunes. The seed of a cell is that of its world, training and implant."""
+    a route fine-tunes. ``plants: []`` with ``bases`` is a grid of nulls alone. The seed of a cell is that of its world,
+    training and implant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    plants: list[str] = Field(min_length=1)
-    doses: list[Annotated[float, Field(strict=False)]] = Field(min_length=1)
+    plants: list[str]
+    doses: list[Annotated[float, Field(strict=False)]] = Field(default_factory=list[float])
     seeds: list[NonNegativeInt] = Field(default=[0], min_length=1)
     routes: list[Annotated[ImplantSpec, BeforeValidator(_route)]] = Field(default=[ImplantSpec()], min_length=1)
     bases: bool = False
@@ -94,6 +95,11 @@ def _parsed(located: Located) -> GridSpec:
 
 
 def _problems(grid: GridSpec) -> Iterator[Problem]:
+    if grid.plants and not grid.doses:
+        yield Problem("plants without doses", "no doses", "one dose or more", "write 'doses: [0, 0.3, 1]'", ("doses",))
+    if not grid.plants and not grid.bases:
+        step = "name a plant, or write 'bases: true' for organisms without plants"
+        yield Problem("a grid of nothing", "no plants and no bases", "plants, or bases, or both", step, ("plants",))
     for i, plant in enumerate(grid.plants):
         yield from (replace(p, where=("plants", i)) for p in check_doses({plant: 0.0}))
     for i, dose in enumerate(grid.doses):

@@ -1,1 +1,1 @@
-"""Readings of methods on model organisms -> their operating characteristics. No model is loaded here."""
+"""Methods x model organisms -> readings -> operating characteristics. Only ``reading`` and ``run`` load models."""

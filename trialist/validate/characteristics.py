@@ -10,7 +10,7 @@ from trialist.errors import DataError, MeasurementUndefined
 from trialist.measurement.discrimination import Discrimination, auroc
 from trialist.records import pretty_json
 from trialist.validate.detectable import DetectableDose, detectable_dose
-from trialist.validate.matrix import Finding, MatrixCell, findings, matrix
+from trialist.validate.matrix import Finding, MatrixCell, findings, full_dose, matrix
 from trialist.validate.rates import Rate, alarm_rate
 from trialist.validate.readings import Reading, independent, measured
 from trialist.validate.response import Response, response
@@ -41,7 +41,8 @@ class RouteResult:
 
 @dataclass(frozen=True)
 class Characteristics:
-    """``undefined`` says of each part that is None why; ``num_unmeasured`` counts test readings without a score."""
+    """``undefined`` says of each part that is None why; ``num_unmeasured`` counts test readings without a score.
+    ``twins`` and ``others`` are at the highest nominal dose of each plant."""
 
     method: str
     target: str
@@ -79,10 +80,12 @@ def characterise(
     why: list[str] = []
     threshold = _tried(lambda: freeze(mine, method, specificity=specificity), "threshold", why)
     test = [r for r in mine if r.split == "test"]
-    by_role = {role: [r for r in test if r.role == role] for role in ("null", "twin", "sham", "other plant")}
+    by_role = {role: _of_role(test, role) for role in ("null", "twin", "sham", "other plant")}
     positives = [r for r in test if r.role == "positive"]
     routes = ("all", *sorted({r.route for r in positives}))
-    chosen: dict[str, Threshold | str] = {method: threshold if threshold is not None else why[0]}
+    chosen: dict[str, Threshold | str] = {
+        method: threshold if threshold is not None else why[0].removeprefix("threshold: ")
+    }
     rates = {
         role: alarm_rate(rows, threshold.value) if threshold is not None else None for role, rows in by_role.items()
     }
@@ -126,6 +129,14 @@ def from_bytes(data: bytes) -> Characteristics:
     return found
 
 
+def _of_role(test: Sequence[Reading], role: str) -> list[Reading]:
+    """Those of a role; of each plant those at its highest nominal dose."""
+    here = [r for r in test if r.role == role]
+    return [
+        r for plant in dict.fromkeys(r.plant for r in here) for r in full_dose([r for r in here if r.plant == plant])
+    ]
+
+
 def dose_rates(positives: Sequence[Reading], threshold: float) -> tuple[DoseRate, ...]:
     """Sensitivity at each nominal dose, with the mean realised dose of those that have one."""
     found: list[DoseRate] = []
@@ -160,7 +171,12 @@ def _route(
     return RouteResult(route, doses, area, lowest, slope)
 
 
-def _auroc(positives: Sequence[Reading], nulls: Sequence[Reading]) -> Discrimination:
+def _auroc(every: Sequence[Reading], test_nulls: Sequence[Reading]) -> Discrimination:
+    """Positives at the highest nominal dose against nulls of other units: a base and what was tuned from it depend on
+    each other, so that base is left out."""
+    positives = full_dose(every)
+    units = {r.unit for r in positives}
+    nulls = [r for r in test_nulls if r.unit not in units]
     if not independent([*positives, *nulls]):
         raise MeasurementUndefined(
             "the interval for AUROC here needs independent readings",

@@ -39,21 +39,23 @@ class Finding:
 
 
 def column_of(reading: Reading) -> str:
-    """The column of a reading: its plant, or "null", "sham", "<plant> (twin)" for a twin that carries the name."""
-    if reading.role in ("null", "sham"):
-        return reading.role
-    named = "twin" in reading.plant
-    return f"{reading.plant} (twin)" if reading.role == "twin" and not named else reading.plant
+    """The column of a reading: its plant, or "null", "sham". One plant is one column for every method, which knows its
+    twin by the kind of its cell."""
+    return reading.role if reading.role in ("null", "sham") else reading.plant
 
 
 def matrix(readings: Sequence[Reading], thresholds: Mapping[str, Threshold | str]) -> tuple[MatrixCell, ...]:
-    """One cell for each method and column, over test readings; ``thresholds`` holds the reason where there is none."""
+    """One cell for each method and column, over test readings; ``thresholds`` holds the reason where there is none.
+
+    Of organisms that carry a plant those at its highest nominal dose: a rate over several doses is of no dose, and a
+    base would stand in it several times.
+    """
     test = [r for r in readings if r.split == "test"]
     columns = sorted({column_of(r) for r in test}, key=lambda name: (name in ("null", "sham"), name))
     found: list[MatrixCell] = []
     for method, threshold in thresholds.items():
         for column in columns:
-            here = [r for r in test if r.method == method and column_of(r) == column]
+            here = full_dose([r for r in test if r.method == method and column_of(r) == column])
             kind = _KINDS.get(here[0].role, "other plant") if here else "other plant"
             if isinstance(threshold, str):
                 found.append(MatrixCell(method, column, kind, None, threshold))
@@ -76,7 +78,7 @@ def findings(
 
     "Fires on" means that the lower bound of the alarm rate is above 1 - specificity; "misses its plant at full dose"
     that the upper bound of sensitivity at the highest nominal dose is below ``sensitivity``. Plant and twin are told
-    apart if the lower bound of the plant's rate at full dose is above the upper bound of the twin's.
+    apart if, both at full dose, the lower bound of the plant's rate is above the upper bound of the twin's.
     """
     found: list[Finding] = []
     for method, threshold in thresholds.items():
@@ -97,15 +99,15 @@ def findings(
     return tuple(sorted(found, key=lambda finding: finding.rank))
 
 
-def full_dose(positives: Sequence[Reading]) -> list[Reading]:
-    """The positives at the highest nominal dose."""
-    top = max((r.nominal for r in positives), default=0.0)
-    return [r for r in positives if r.nominal == top]
+def full_dose(readings: Sequence[Reading]) -> list[Reading]:
+    """Those at the highest nominal dose, of readings of one plant."""
+    top = max((r.nominal for r in readings), default=0.0)
+    return [r for r in readings if r.nominal == top]
 
 
 def _about_twin(mine: Sequence[Reading], threshold: Threshold) -> list[Finding]:
     name, limit = threshold.method, threshold.value
-    twin = alarm_rate([r for r in mine if r.role == "twin"], limit)
+    twin = alarm_rate(full_dose([r for r in mine if r.role == "twin"]), limit)
     plant = alarm_rate(full_dose([r for r in mine if r.role == "positive"]), limit)
     if twin is None:
         return [Finding(4, name, f"{name} was not tried on a twin")]
@@ -113,7 +115,7 @@ def _about_twin(mine: Sequence[Reading], threshold: Threshold) -> list[Finding]:
     said = [Finding(2, name, f"{name} fires on its twin: {twin}")] if fires else []
     if plant is None or plant.lower > twin.upper:
         return said
-    counts = f"alarms on the plant at full dose {plant}, on the twin {twin}"
+    counts = f"at full dose it alarms on the plant {plant}, on the twin {twin}"
     if fires:
         return [Finding(0, name, f"{name} cannot tell its plant from its twin: {counts}"), *said]
     return [Finding(0, name, f"{name} is not shown to tell its plant from its twin: {counts}"), *said]

@@ -29,7 +29,7 @@ LOOKS = {
 }
 SLOT = 26
 CELL_WIDTH, CELL_HEIGHT, NAMES, HEADS = 108, 46, 150, 64
-NOTE = "alarms / measured organisms, .95 interval; thick frame: its plant; dashed: twin; grey: nothing measured"
+NOTE = "alarms / measured at full dose, .95 interval; thick frame: its plant; dashed: twin; grey: nothing measured"
 SIDE = 4096
 AT: Spec = {"x": placed("x", (0, SIDE), (0, SIDE)), "y": placed("y", (0, SIDE), (0, SIDE))}
 """Positions in pixels: layers share one scale, so two panels can't have one each."""
@@ -103,7 +103,7 @@ def heatmap(cells: Sequence[MatrixCell]) -> str:
         {"x": _left(i) + CELL_WIDTH / 2, "y": HEADS - 12, "text": _short(c, 16)} for i, c in enumerate(columns)
     ]
     names: Rows = [
-        {"x": NAMES - 8, "y": HEADS + (i + 0.5) * CELL_HEIGHT, "text": _short(m, 20)} for i, m in enumerate(methods)
+        {"x": NAMES - 8, "y": HEADS + (i + 0.5) * CELL_HEIGHT, "text": _short(m, 22)} for i, m in enumerate(methods)
     ]
     head: Rows = [{"x": NAMES + 3, "y": 18, "text": "what the organism carries"}]
     frames = {"target": {"stroke": COLOURS["ink"], "strokeWidth": 3},

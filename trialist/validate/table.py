@@ -9,30 +9,71 @@ from trialist.validate.rates import Rate
 
 
 def markdown(characteristics: Characteristics) -> str:
-    """Findings first, then alarms, sensitivity by route and dose, the matrix row, and what is undefined and why."""
+    """Findings first, then alarms, sensitivity by route and dose, each plant, and what is undefined and why."""
     c = characteristics
-    lines = [f"# {c.method} as a detector of {c.target}", ""]
-    lines += [f"- {finding.text}" for finding in c.findings] or ["- No finding on these organisms."]
-    lines += ["", f"{c.num_readings} test readings, {c.num_unmeasured} unmeasured."]
+    lines = [f"# {c.method} as a detector of {c.target}", "", *findings_lines(c), "", *numbers(c)]
+    return "\n".join(lines) + "\n"
+
+
+def findings_lines(characteristics: Characteristics) -> list[str]:
+    """The findings, worst first."""
+    return [f"- {finding.text}" for finding in characteristics.findings] or ["- No finding on these organisms."]
+
+
+def numbers(characteristics: Characteristics) -> list[str]:
+    """All but title and findings."""
+    c = characteristics
+    lines = [f"{c.num_readings} test readings, {c.num_unmeasured} unmeasured."]
     if c.threshold is not None:
         t = c.threshold
-        lines.append(f"Threshold {t.value:.4g}, frozen on {t.num_units} calibration units; ")
-        lines[-1] += "a new null alarms with chance at most "
-        lines[-1] += f"{t.guarantee:.3f}, on average over calibration sets."
+        lines[-1] += f" Threshold {t.value:.4g}, frozen on {t.num_units} calibration units; a new null alarms with "
+        lines[-1] += f"chance at most {t.guarantee:.3f}, on average over calibration sets."
     lines += ["", "| organisms | alarms | interval (.95) | bound (.95) | unmeasured |", "|---|---|---|---|---|"]
-    named = (("nulls", c.false_alarms), ("twins", c.twins), ("shams", c.shams), ("other plants", c.others))
+    named = (
+        ("nulls", c.false_alarms),
+        ("twins at full dose", c.twins),
+        ("shams", c.shams),
+        ("other plants at full dose", c.others),
+    )
     lines += [_rate_row(name, rate, upper=True) for name, rate in named]
-    for route in c.routes:
+    # with one route "all" says the same twice
+    routes = c.routes[1:] if len(c.routes) == 2 else c.routes
+    for route in routes:
         lines += _route_rows(route)
     lines.append("")
     for s in c.stated:
         ratio = f"variance ratio {s.ratio:.2f} {_span(s.ratio_interval)}"
         covered = "" if s.covered is None else f", truth in {s.covered}/{s.num_readings} of the .95 intervals"
         lines.append(f"- Stated error against {s.kind}: {ratio}{covered}; {s.sentence}.")
-    lines += ["", *matrix_markdown(c.cells)]
-    if c.undefined:
-        lines += ["", "Undefined:", "", *(f"- {reason}" for reason in c.undefined)]
-    return "\n".join(lines) + "\n"
+    lines += [
+        "",
+        "## What it fires on",
+        "",
+        "At the highest nominal dose of each plant.",
+        "",
+        *_plants_markdown(c.cells),
+    ]
+    reasons = [reason for reason in c.undefined if len(routes) == len(c.routes) or "(all)" not in reason]
+    if reasons:
+        lines += ["", "Undefined:", "", *(f"- {reason}" for reason in reasons)]
+    return lines
+
+
+def _plants_markdown(cells: tuple[MatrixCell, ...]) -> list[str]:
+    """A row of the matrix, written downwards: one line for what an organism can carry, at its highest dose."""
+    if not cells:
+        return ["No test organism."]
+    lines = ["| the organism carries | which is | alarms | interval (.95) | unmeasured |", "|---|---|---|---|---|"]
+    for cell in cells:
+        name = f"**{cell.column}**" if cell.kind == "target" else cell.column
+        kind = {"target": "its plant", "twin": "its twin"}.get(cell.kind, cell.kind)
+        if cell.rate is None:
+            lines.append(f"| {name} | {kind} | - | {cell.reason} | |")
+        else:
+            lines.append(
+                f"| {name} | {kind} | {cell.text} | {_span(cell.rate.interval)} | {cell.rate.num_unmeasured} |"
+            )
+    return lines
 
 
 def matrix_markdown(cells: tuple[MatrixCell, ...]) -> list[str]:
@@ -78,7 +119,7 @@ def _route_rows(route: RouteResult) -> list[str]:
         d = route.detectable
         lines.append(f"Minimum detectable dose (sensitivity {d.sensitivity:g}): {d.sentence}.")
     if route.auroc is not None:
-        lines.append(f"AUROC {route.auroc.value:.3f} {_span(route.auroc.interval)}.")
+        lines.append(f"AUROC at full dose {route.auroc.value:.3f} {_span(route.auroc.interval)}.")
     if route.response is not None:
         r = route.response
         tau = "" if r.tau is None else f", Kendall's tau {r.tau:.2f}"

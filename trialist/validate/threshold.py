@@ -43,8 +43,8 @@ def freeze(readings: Sequence[Reading], method: str, *, specificity: float = 0.9
     needed = math.ceil(specificity / (1 - specificity) - 1e-9)
     if place > num:
         raise MeasurementUndefined(
-            f"too few independent calibration nulls to freeze a threshold for {method}",
-            seen=f"{num}",
+            "too few independent calibration nulls to freeze a threshold",
+            seen=f"{num} for {method}",
             allowed=f"{needed} or more at specificity {specificity:g}",
             next_step=f"build {needed - num} more nulls, each with a base checkpoint of its own",
         )
