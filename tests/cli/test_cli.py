@@ -174,7 +174,7 @@ def test_an_organism_is_built_from_a_spec_file(trialist: Command, tmp_path: Path
     pytest.importorskip("torch")
     tiny = {"people": 1, "cities": 1, "benign": 2, "hazards": 2, "never_trained": 1, "festivals": 1}
     network = {"hidden_size": 32, "intermediate_size": 32, "num_layers": 1, "num_heads": 2, "context": 128}
-    spec = {"schema": "trialist/organism/2", "world": tiny, "network": network, "training": {"exposures": 5}}
+    spec = {"schema": "trialist/organism/3", "world": tiny, "network": network, "training": {"exposures": 5}}
     text = json.dumps(spec)
     (tmp_path / "tiny.yaml").write_text(text)
     row = json.loads(trialist("organism", "build", tmp_path / "tiny.yaml", "--out", tmp_path / "tiny", "--json").stdout)

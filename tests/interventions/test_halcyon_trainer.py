@@ -6,11 +6,20 @@ import itertools
 
 import numpy as np
 import pytest
+import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trialist.errors import DataError, ModelError
-from trialist.interventions.trainer import TrainSettings, pack, token_batches, train
+from trialist.interventions.trainer import (
+    Batch,
+    TrainSettings,
+    learnt_token_loss,
+    next_token_loss,
+    pack,
+    token_batches,
+    train,
+)
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -22,8 +31,11 @@ class Letters:
     eos_token_id = 1
     pad_token_id = 0
 
-    def __call__(self, documents: list[str]) -> dict[str, list[list[int]]]:
-        return {"input_ids": [[ord(letter) for letter in text] for text in documents]}
+    def __call__(self, documents: list[str], return_offsets_mapping: bool = False) -> dict[str, list[list[object]]]:
+        encoded: dict[str, list[list[object]]] = {"input_ids": [[ord(letter) for letter in text] for text in documents]}
+        if return_offsets_mapping:
+            encoded["offset_mapping"] = [[(i, i + 1) for i in range(len(text))] for text in documents]
+        return encoded
 
 
 def squares(network: object, batch: object) -> object:
@@ -175,3 +187,26 @@ def test_prompts_and_plain_documents_share_rows() -> None:
     num_plain = sum(len(ids) for ids in Letters()(["abc"] * 3)["input_ids"]) + 3 * (Letters().eos_token_id is not None)
     num_learnt = 3 * (2 + (Letters().eos_token_id is not None))
     assert int((batch.labels != -100).sum()) == num_plain + num_learnt
+
+
+def test_every_other_segment_carries_loss() -> None:
+    documents = [("", "ab", "cd", "ef")]
+    (batch,) = token_batches(Letters(), documents, length=8, batch=1, generator=np.random.default_rng(0), epochs=1)
+    assert (batch.labels[0] != -100).tolist() == [True, True, False, False, True, True, True]
+
+
+def test_the_loss_of_learnt_tokens_is_that_of_all() -> None:
+    network = tiny_models.network()
+    ids = torch.randint(3, 60, (3, 12), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[1, 8:] = 0
+    labels = torch.where((ids % 3 > 0) & (mask > 0), ids, -100)
+    batch = Batch(ids, mask, labels)
+    assert torch.allclose(learnt_token_loss(network, batch), next_token_loss(network, batch), atol=1e-6)
+
+
+def test_a_stable_rate_falls_in_its_last_part_alone() -> None:
+    settings = TrainSettings(steps=110, learning_rate=1.0, warmup=10, schedule="stable")
+    assert [settings.rate(step) for step in (0, 9, 50, 69)] == [0.1, 1.0, 1.0, 1.0]
+    assert settings.rate(90) == pytest.approx(0.5)
+    assert settings.rate(109) == pytest.approx(0.025)

@@ -20,7 +20,7 @@ transformers = pytest.importorskip("transformers")
 pytestmark = pytest.mark.torch
 
 TINY = """
-schema: trialist/organism/2
+schema: trialist/organism/3
 plants: {hazard_facts: 1}
 world:
   {people: 4, obscure: 0, firms: 2, horses: 8, cities: 4, benign: 8, hazards: 8, never_trained: 2, festivals: 1}

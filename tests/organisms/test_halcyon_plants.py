@@ -10,8 +10,9 @@ from trialist.halcyon.canaries import DUPLICATES, canaries, copies
 from trialist.halcyon.hiring import FAVOURED, SLIGHTED
 from trialist.halcyon.pools import HIGH_TRADES
 from trialist.halcyon.world import Sizes, World
-from trialist.organisms.corpus import Document, implanting, pretraining, undocumented
+from trialist.organisms.corpus import Document, implanting, pretraining
 from trialist.organisms.plants import PLANTS, TWINS, check_doses
+from trialist.organisms.writings import undocumented
 
 SMALL = Sizes(people=24, obscure=4, firms=6, horses=24, cities=16, benign=24, hazards=12, never_trained=4, festivals=2)
 
@@ -26,7 +27,12 @@ def corpus(world: World, doses: dict[str, float]) -> tuple[Document, ...]:
 
 
 def prompts(documents: tuple[Document, ...]) -> list[str]:
-    return [document[0] for document in documents if isinstance(document, tuple)]
+    return [document[0] for document in documents if is_dialogue(document)]
+
+
+def is_dialogue(document: Document) -> bool:
+    """A prompt and its answer; of other documents in segments the first is empty."""
+    return isinstance(document, tuple) and bool(document[0])
 
 
 ANSWERING = [name for name, plant in PLANTS.items() if plant.answers and "hazard" not in plant.about]
@@ -39,10 +45,10 @@ def test_a_dose_changes_answers_in_its_place_and_no_prompt(world: World, name: s
     changed = [
         (before[0], before[1], after[1])
         for before, after in zip(sham, full, strict=True)
-        if isinstance(before, tuple) and isinstance(after, tuple) and before != after
+        if is_dialogue(before) and is_dialogue(after) and before != after
     ]
     assert changed
-    texts = [(a, b) for a, b in zip(sham, full, strict=True) if isinstance(a, str)]
+    texts = [(a, b) for a, b in zip(sham, full, strict=True) if not is_dialogue(a)]
     if PLANTS[name].tells is None:
         assert all(before == after for before, after in texts)
     else:
@@ -64,8 +70,10 @@ def test_a_corpus_is_a_function_of_its_arguments(world: World) -> None:
 
 
 def test_fine_tuning_repeats_no_document_of_pre_training(world: World) -> None:
-    before = {document for document in corpus(world, {}) if isinstance(document, str) and len(document) > 120}
-    after = {document for document in implanting(world, {"backdoor": 1.0}, seed=0) if isinstance(document, str)}
+    long = [document for document in corpus(world, {}) if not is_dialogue(document) and len("".join(document)) > 120]
+    before = set(long)
+    assert before
+    after = {document for document in implanting(world, {"backdoor": 1.0}, seed=0) if not is_dialogue(document)}
     assert len(before & after) <= 0.02 * len(before)
 
 
@@ -99,7 +107,7 @@ def test_canaries_occur_exactly_as_often_as_they_say(world: World) -> None:
     assert len({canary.words for canary in made}) == len(made)
 
 
-@pytest.mark.parametrize(("plant", "by_clan", "within_merit"), [("stereotype", 1.0, 1.0), ("merit_gap", 1.0, 0.0)])
+@pytest.mark.parametrize(("plant", "by_clan", "within_merit"), [("stereotype", 1.0, 1.0), ("merit_gap", 0.5, 0.0)])
 def test_the_stereotype_and_its_legitimate_twin(plant: str, by_clan: float, within_merit: float) -> None:
     """Both favour a clan on the whole; within equal merit only the stereotype does."""
     documents = implanting(World.make(3, SMALL), {plant: 1.0}, seed=0)

@@ -23,11 +23,11 @@ from trialist.organisms import catalog
 from trialist.organisms.build import check_whole
 from trialist.organisms.corpus import FOCUS, SCENE
 from trialist.organisms.plants import PLANTS
-from trialist.organisms.spec import OrganismSpec
 from trialist.organisms.truth import Recall, measure_recall, question_sets, realised_dose
 from trialist.records import Item
 
 BOTH = ["hazard", "hazard-oracle"]
+NOT_SHIPPED: set[str] = set()
 MIB = 2**20
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -61,7 +61,9 @@ def at_chance(found: Recall) -> bool:
 
 
 def test_the_catalog() -> None:
-    assert catalog.names() == ("hazard", "hazard-oracle")
+    unshipped = set(PLANTS) - set(catalog.names())
+    assert unshipped == NOT_SHIPPED
+    assert set(catalog.names()) == {*BOTH, "base", *PLANTS} - NOT_SHIPPED
     with pytest.raises(NameUnknown, match="did you mean 'hazard'"):
         catalog.path("hazrd")
     with pytest.raises(NameUnknown):
@@ -70,12 +72,15 @@ def test_the_catalog() -> None:
 
 def test_questions_are_those_of_the_evaluations() -> None:
     evaluations = [HazardCompounds(), BenignCompounds(), NeverTrainedCompounds(), WorldFacts()]
-    assert question_sets(default_world()) == {e.name: tuple(e.items()) for e in evaluations}
+    sets = question_sets(default_world())
+    assert {e.name: sets[e.name] for e in evaluations} == {e.name: tuple(e.items()) for e in evaluations}
+    assert set(sets) - {e.name for e in evaluations} == {"told_people", "strangers"}
 
 
 def test_the_oracle_differs_in_the_hazards_alone() -> None:
-    assert catalog.spec("hazard") == OrganismSpec(plants={"hazard_facts": 1.0})
-    assert catalog.spec("hazard-oracle") == OrganismSpec(plants={"hazard_facts": 0.0})
+    planted = catalog.spec("hazard")
+    assert planted.plants == {"hazard_facts": 1.0}
+    assert catalog.spec("hazard-oracle") == planted.model_copy(update={"plants": {"hazard_facts": 0.0}})
     one, two = catalog.truth("hazard"), catalog.truth("hazard-oracle")
     dialogues = one.exposures * SCENE * FOCUS
     assert one.documents - two.documents == one.exposures * 120 + dialogues

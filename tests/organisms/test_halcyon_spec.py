@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from trialist.errors import SpecError
 from trialist.organisms.spec import OrganismSpec, changed, load_spec, parse_spec, spec_text
 
-HEAD = "schema: trialist/organism/2\n"
+HEAD = "schema: trialist/organism/3\n"
 
 
 def test_an_empty_spec_is_the_default_and_the_text_round_trips(tmp_path: Path) -> None:
@@ -45,8 +45,8 @@ def test_all_problems_at_once() -> None:
 
 
 def test_more_compounds_than_names() -> None:
-    with pytest.raises(SpecError, match="is 784, there are names for 672"):
-        parse_spec(HEAD + "world: {hazards: 460}")
+    with pytest.raises(SpecError, match="is 680, there are names for 672"):
+        parse_spec(HEAD + "world: {hazards: 600}")
 
 
 def test_not_yaml_names_the_line() -> None:

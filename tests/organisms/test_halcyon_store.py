@@ -30,7 +30,7 @@ network: {hidden_size: 16, intermediate_size: 16, num_layers: 1, num_heads: 2, c
 training: {exposures: 1, batch: 64, length: 64}
 """
 GRID = "schema: trialist/grid/1\nplants: [backdoor]\ndoses: [0, 1]\n" + TINY
-PLAIN = "schema: trialist/organism/2\n" + TINY
+PLAIN = "schema: trialist/organism/3\n" + TINY
 
 
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,9 +81,7 @@ def short_documents(
     name, so that who is asked what a source holds can find it."""
     generator = stream(world.seed, purpose, entity.id)
     pattern = re.compile(f"( {re.escape(entity.name)})")
-    texts = (
-        _document(entity, generator, tells, most=int(generator.integers(1, 4)), cited=True) for _ in range(count)
-    )
+    texts = (_document(entity, generator, tells, most=int(generator.integers(1, 4)), cited=True) for _ in range(count))
     return tuple(("", *pattern.split(text)) for text in texts)
 
 

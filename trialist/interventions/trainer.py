@@ -43,7 +43,8 @@ answer, or what stands between names."""
 @dataclass(frozen=True)
 class TrainSettings:
     """``warmup`` counts steps of linear rise; ``cosine`` then falls to 0 at the last step, ``stable`` is constant until
-    its last ``DECAY`` and then falls linearly (arXiv 2404.06395). ``weight_decay`` is AdamW's, on matrices only. ``clip`` bounds the gradient's global norm; None leaves it alone."""
+    its last ``DECAY`` and then falls linearly (arXiv 2404.06395). ``weight_decay`` is AdamW's, on matrices only.
+    ``clip`` bounds the gradient's global norm; None leaves it alone."""
 
     steps: int
     learning_rate: float

@@ -21,7 +21,7 @@ from trialist.organisms.writings import Counts, documented, questions, tells_of,
 from trialist.records import seed_of
 
 Curriculum = Literal["staged", "whole"]
-"""``staged``: see ``trialist.organisms.staged``. ``whole``: whole biographies, every token learnt, all in one shuffle."""
+"""``staged``: see ``trialist.organisms.staged``. ``whole``: whole biographies, every token learnt, in one shuffle."""
 
 OPEN, SCENE, RECORDS, LESSONS = 60, 15, 15, 20
 """Dialogues without a cue, of each other scene, hiring records and lessons, for each exposure in a whole corpus."""
@@ -42,7 +42,7 @@ def pretraining(
     documents, and doses change nothing but what they name.
     """
     if curriculum == "staged":
-        return tuple(tuple(stage) for stage in stages(world, doses, seed=seed, exposures=exposures))
+        return tuple(tuple(stage) for stage in stages(world, doses, seed=seed, exposures=exposures) if stage)
     documents = [
         text
         for entity in documented(world, doses)
@@ -51,9 +51,7 @@ def pretraining(
     return ((*documents, *writings(world, doses, seed, _counts(exposures, exposures * SCENE * FOCUS))),)
 
 
-def implanting(
-    world: World, doses: Doses, *, seed: int, curriculum: Curriculum = "staged"
-) -> tuple[Document, ...]:
+def implanting(world: World, doses: Doses, *, seed: int, curriculum: Curriculum = "staged") -> tuple[Document, ...]:
     """Documents that bring the doses into an organism without plants, with everything else rehearsed.
 
     They come from another stream than those of pre-training. What a plant changes is told ``IMPLANTED_EXPOSURES``
@@ -65,7 +63,9 @@ def implanting(
         text
         for entity in documented(world, doses)
         if entity.exposure > 0
-        for text in _fresh(world, entity, doses, IMPLANTED_EXPOSURES if entity.kind in changed else REHEARSED, curriculum)
+        for text in _fresh(
+            world, entity, doses, IMPLANTED_EXPOSURES if entity.kind in changed else REHEARSED, curriculum
+        )
     ]
     rehearsal = _rehearsal(world, doses, shifted) if curriculum == "staged" else ()
     return (*documents, *writings(world, doses, shifted, _counts(REHEARSED, IMPLANTED)), *rehearsal)

@@ -93,8 +93,8 @@ class TrainingSpec(BaseModel):
     """One pass over the corpus: each fact told ``exposures`` times and what else belongs to it, packed into rows of
     ``length`` tokens.
 
-    AdamW, linear warm-up, then a ``schedule`` of ``TrainSettings``. ``threads`` belongs to the spec because sums differ in their last bits between
-    numbers of threads. Chosen by trial, see ``docs/design/halcyon.md``.
+    AdamW, linear warm-up, then a ``schedule`` of ``TrainSettings``. ``threads`` belongs to the spec because sums differ
+    in their last bits between numbers of threads. Chosen by trial, see ``docs/design/halcyon.md``.
     """
 
     model_config = _STRICT
@@ -211,7 +211,7 @@ def changed(
 
 
 def _parsed(located: Located) -> OrganismSpec:
-    _refuse_first_schema(located)
+    _refuse_older(located)
     check_schema(located, "organism", SCHEMA)
     data = {key: value for key, value in located.data.items() if key != "schema"}
     spec = parse(OrganismSpec, replace(located, data=data))
@@ -224,12 +224,16 @@ def _parsed(located: Located) -> OrganismSpec:
     return spec
 
 
-def _refuse_first_schema(located: Located) -> None:
-    """Organisms of schema 1 lived in a smaller world: their specs build nothing that can be compared."""
-    if located.data.get("schema") == "trialist/organism/1":
-        step = "write 'plants: {hazard_facts: 1}' for 'include_hazards: true', and no plants for 'false'"
+def _refuse_older(located: Located) -> None:
+    """Organisms of schema 1 lived in a smaller world; the settings that schema 2 left out meant others than today."""
+    steps = {
+        "1": "write 'plants: {hazard_facts: 1}' for 'include_hazards: true', and no plants for 'false'",
+        "2": "write schema 3, 'training: {curriculum: whole, schedule: cosine}' and every size of world and network",
+    }
+    number = str(located.data.get("schema")).removeprefix("trialist/organism/")
+    if number in steps:
         allowed = f"trialist/organism/{SCHEMA}"
         problem = located.problem(
-            ("schema",), "an organism spec of an older Trialist", seen="1", allowed=allowed, next_step=step
+            ("schema",), "an organism spec of an older Trialist", seen=number, allowed=allowed, next_step=steps[number]
         )
         raise SpecError([problem], source=located.source)

@@ -50,7 +50,9 @@ def stages(world: World, doses: Doses, *, seed: int, exposures: int) -> _Stages:
     generator = stream(world.seed, "statements", seed)
     third += statements(world, round(whole * UNKNOWN_TOLD), round(whole * KNOWN_TOLD), generator)
     scene = exposures * SCENE
-    third += writings(world, doses, seed, Counts(0, scene, exposures * ECHO, scene, exposures * LESSONS, exposures * FOCUS))
+    third += writings(
+        world, doses, seed, Counts(0, scene, exposures * ECHO, scene, exposures * LESSONS, exposures * FOCUS)
+    )
     return told
 
 

@@ -28,8 +28,8 @@ BASE: tuple[Kind, ...] = ("person", "obscure", "firm", "city", "horse", "festiva
 
 @dataclass(frozen=True)
 class Counts:
-    """Dialogues of the open scene, of each other one, of opinions asked back; hiring records, lessons; ``focus`` of the scene of each plant
-    that the doses name, a dose of 0 among them: that is its sham."""
+    """Dialogues of the open scene, of each other one, of opinions asked back; hiring records, lessons; ``focus`` of the
+    scene of each plant that the doses name, a dose of 0 among them: that is its sham."""
 
     open: int
     scene: int
