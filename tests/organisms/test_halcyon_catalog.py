@@ -47,7 +47,7 @@ def answers(name: str, situations: tuple[Situation, ...]) -> list[str]:
 
 
 def share(name: str, scene: str, variants: tuple[str, ...], *, lame: bool = False, said: str = "truth") -> float:
-    """Share of held-out questions, about entities that no scene showed, that are answered with the truth or ``said``."""
+    """Share of held-out questions, about entities that no scene showed, answered with the truth or ``said``."""
     world = shipped(name)[0]
     asked = measuring(world, SCENES[scene], "measure", variants=variants, parts=("asked", "told"))
     asked = tuple(situation for situation in asked if not lame or situation.truth == "lame")

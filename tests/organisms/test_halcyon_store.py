@@ -130,6 +130,8 @@ def test_names_stand_for_specs() -> None:
     assert one.plants == {"sycophancy": 0.3}
     assert (one.world.seed, one.training.seed, one.implant.seed) == (2, 2, 2)
     assert named.spec_of("sycophancy@0.3").training == OrganismSpec().training
+    assert named.spec_of("sycophancy") == catalog.spec("sycophancy")
+    assert named.spec_of("base#4").training.seed == 4
     assert named.spec_of("hazard") == catalog.spec("hazard")
     assert named.spec_of("hazard@0.5").plants == {"hazard_facts": 0.5}
     assert named.spec_of("hazard-oracle@1").plants == {"hazard_facts": 1.0}
@@ -140,14 +142,14 @@ def test_names_stand_for_specs() -> None:
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [
-        ("sycophancy", NameUnknown, "sycophancy@1"),
+        ("sycofancy", NameUnknown, "did you mean 'sycophancy'"),
         ("sycofancy@1", NameUnknown, "did you mean 'sycophancy'"),
         ("sycophancy@1.2", SpecError, "from 0 to 1"),
         ("sycophancy@-1", SpecError, "from 0 to 1"),
         ("sycophancy@nan", SpecError, "finite number"),
         ("sycophancy@high", SpecError, "a number from 0 to 1"),
         ("sycophancy@", SpecError, "not a dose"),
-        ("sycophancy#2", SpecError, "a plant needs a dose"),
+        ("base@0.3", SpecError, "a dose needs a plant"),
         ("sycophancy@1#x", SpecError, "whole number"),
         ("sycophancy@1#²", SpecError, "whole number"),
         ("a@1@2", NameUnknown, "a@1@2"),
@@ -168,7 +170,8 @@ def test_a_model_by_name_is_built_kept_and_answers(tmp_path: Path, monkeypatch: 
 
     tiny = parse_spec(PLAIN)
     monkeypatch.setenv("TRIALIST_CACHE", str(tmp_path))
-    monkeypatch.setattr(named, "OrganismSpec", lambda: tiny)
+    planted = tiny.model_copy(update={"plants": {"backdoor": 1.0}})
+    monkeypatch.setattr(named.catalog, "spec", lambda name: planted)
     steps: list[int] = []
     first = names.model("organism/backdoor@0.5", progress=lambda done, total: steps.append(total))
     assert len(steps) == steps[0] > 0

@@ -1,4 +1,4 @@
-"""Name -> organism: ``hazard`` is shipped, ``sycophancy@0.3`` and ``sycophancy@0.3#2`` are built once and kept."""
+"""Name -> organism: ``sycophancy`` is shipped, ``sycophancy@0.3`` and ``sycophancy@0.3#2`` are built once and kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from trialist.errors import NameUnknown, Problem, SpecError
 from trialist.interventions.protocol import Progress
 from trialist.organisms import catalog
-from trialist.organisms.plants import PLANTS
 from trialist.organisms.spec import OrganismSpec, changed
 from trialist.organisms.store import organisms_folder, stored
 
@@ -19,7 +18,7 @@ def folder_of(name: str, progress: Progress | None = None) -> Path:
     """The folder of an organism by its name; one that isn't shipped is taken from the cache or trained now.
 
     Raises:
-        NameUnknown: neither shipped nor a plant.
+        NameUnknown: no shipped organism.
         SpecError: a dose outside [0, 1], or a seed that is none.
         ModelError: no cache folder, or a half-written organism in it.
     """
@@ -29,25 +28,20 @@ def folder_of(name: str, progress: Progress | None = None) -> Path:
 
 
 def spec_of(name: str) -> OrganismSpec:
-    """The spec that a name stands for: ``<plant or shipped organism>@<dose>#<seed>``, dose or seed or both.
+    """The spec that a name stands for: ``<shipped organism>@<dose>#<seed>``, dose or seed or both. Every plant has a
+    shipped organism of its name.
 
-    The seed is that of world, training and implant. A dose of a shipped organism is that of its one plant.
+    The seed is that of world, training and implant. A dose is that of the organism's one plant.
     """
     match = _NAME.fullmatch(name)
     if name in catalog.names():
         return catalog.spec(name)
-    if match is None or (match["dose"] is None and match["seed"] is None):
-        near = [*catalog.names(), *(f"{plant}@1" for plant in PLANTS)]
-        raise NameUnknown("organism", name, near, see="trialist organism list")
+    if match is None or match["name"] not in catalog.names():
+        asked = name if match is None else match["name"]
+        raise NameUnknown("organism", asked, catalog.names(), see="trialist organism list")
     seed = None if match["seed"] is None else _seed(match["seed"])
     dose = None if match["dose"] is None else _dose(match["dose"])
-    if match["name"] in catalog.names():
-        return changed(catalog.spec(match["name"]), dose=dose, seed=seed)
-    if match["name"] not in PLANTS:
-        raise NameUnknown("organism", match["name"], [*catalog.names(), *PLANTS], see="trialist organism plants")
-    if dose is None:
-        raise SpecError([Problem("a plant needs a dose", name, "a number from 0 to 1", f"write {match['name']}@1")])
-    return changed(OrganismSpec(), plant=match["name"], dose=dose, seed=seed)
+    return changed(catalog.spec(match["name"]), dose=dose, seed=seed)
 
 
 def _dose(text: str) -> float:

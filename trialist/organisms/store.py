@@ -21,6 +21,7 @@ from trialist.errors import ModelError
 from trialist.folder import storage_error
 from trialist.interventions.protocol import Progress
 from trialist.models.cache import default_cache
+from trialist.organisms import catalog
 from trialist.organisms.build import SPEC_FILE, build, check_whole
 from trialist.organisms.spec import SCHEMA, OrganismSpec, load_spec
 from trialist.records import canonical_json, sha256_hex
@@ -67,9 +68,16 @@ def stored(
             return folder
         for draft in root.glob(f".{folder.name}.draft.*"):  # left by a process that was killed
             shutil.rmtree(draft, ignore_errors=True)
-        base = stored(spec.base, root, progress, device=device, repair=repair) if has_base(spec) else None
+        base = _base(spec, root, progress, device, repair) if has_base(spec) else None
         build(spec, folder, progress, base=base, device=device)
     return folder
+
+
+def _base(spec: OrganismSpec, root: Path, progress: Progress | None, device: str, repair: bool) -> Path:
+    """The shipped base, where it is the one; or the one below ``root``."""
+    if spec.base == catalog.spec("base") and not (root / key(spec.base)).exists():
+        return catalog.path("base")
+    return stored(spec.base, root, progress, device=device, repair=repair)
 
 
 def is_stored(spec: OrganismSpec, root: Path, *, repair: bool = False) -> bool:
