@@ -4,8 +4,9 @@
 
 The peer is what one would write for this alone: a Llama of a few dozen lines with q, k, v and gate, up fused into one
 product each, PyTorch's attention, fused AdamW. Both have the same start, rows, learning rates and clipping, and get
-no padding. Before anything is timed, both give the same logits on the same weights and the same losses over some steps.
-Rounds alternate, each starting with the other side, in one process with one thread.
+no padding; every token is learnt, which favours the peer: in a corpus half of them are not. Before anything is timed,
+both give the same logits on the same weights and the same losses over some steps. Rounds alternate, each starting with
+the other side, in one process with one thread.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 
 import trialist
-from trialist.interventions.trainer import Batch, TrainSettings, next_token_loss, train
+from trialist.interventions.trainer import Batch, TrainSettings, learnt_token_loss, train
 from trialist.organisms.build import make_network
 from trialist.organisms.spec import NetworkSpec, OrganismSpec
 
-VOCABULARY = 2642
-"""That of the shipped organisms."""
+VOCABULARY = 2225
+"""That of the small organisms."""
 LIMIT_SHARE = 0.7
 CHECKED_STEPS = 5
 
@@ -119,7 +120,7 @@ def train_lean(network: Lean, rows: Sequence[Tensor], settings: TrainSettings) -
 
 def train_ours(network: Any, rows: Sequence[Tensor], settings: TrainSettings) -> list[float]:
     batches = (Batch(ids, torch.ones_like(ids), ids) for ids in rows)
-    return list(train(network, batches, next_token_loss, settings=settings))
+    return list(train(network, batches, learnt_token_loss, settings=settings))
 
 
 def check(spec: OrganismSpec, rows: Sequence[Tensor]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from trialist.evaluations.capability.two_hop import TwoHop
 from trialist.evaluations.capability.world_facts import WorldFacts
 from trialist.evaluations.protocol import identity
 from trialist.evaluations.world import AskedWorld
+from trialist.halcyon.world import Sizes
 from trialist.organisms import catalog
 from trialist.organisms.asked import asked_world, check_world, world_of
 from trialist.organisms.spec import OrganismSpec, WorldSpec, spec_text
@@ -30,6 +32,11 @@ arms:
 outcomes:
   facts: {{evaluation: {{world_facts: {settings}}}}}
 """
+
+
+def large(**values: int) -> WorldSpec:
+    """Sizes left out are those of an evaluation's own world."""
+    return WorldSpec(**{**asdict(Sizes()), **values})
 
 
 def trial(tmp_path: Path, model: str, settings: str) -> Trial:
@@ -52,9 +59,9 @@ def organism(folder: Path, world: WorldSpec, *, digest: str | None = None) -> Pa
 
 
 def test_a_world_by_numbers_by_name_and_by_folder(tmp_path: Path) -> None:
-    mine = organism(tmp_path / "mine", WorldSpec(seed=5, people=48))
+    mine = organism(tmp_path / "mine", large(seed=5, people=48))
     assert asked_world({"seed": 2}) == AskedWorld(seed=2)
-    assert asked_world("organism/sycophancy@0.3#2") == AskedWorld(seed=2)
+    assert asked_world("organism/hazard@0.3#2") == AskedWorld(seed=2)
     assert asked_world("organism/hazard") == AskedWorld()
     assert asked_world(str(mine)) == asked_world(f"hf/{mine}") == AskedWorld(seed=5, people=48)
     assert asked_world(AskedWorld(seed=7)) == AskedWorld(seed=7)
@@ -83,7 +90,7 @@ def test_what_stands_for_no_world(value: object, error: type[Exception], words: 
 
 def test_in_the_spec_of_a_trial(tmp_path: Path) -> None:
     """What was named is registered as numbers, which load again to the same evaluation."""
-    loaded = trial(tmp_path, "organism/sycophancy@0.3#2", "{world: organism/sycophancy@0.3#2}")
+    loaded = trial(tmp_path, "organism/hazard@0.3#2", "{world: organism/hazard@0.3#2}")
     evaluation = loaded.outcomes["facts"].evaluation
     assert identity(evaluation) == 'world_facts@1{"world":{"seed":2}}'
     written = spec_of(loaded)["outcomes"]["facts"]["evaluation"]
@@ -107,10 +114,10 @@ def test_what_was_registered_before_is_registered_in_the_same_words(tmp_path: Pa
 @pytest.mark.parametrize("evaluation", [WorldFacts(), HazardCompounds("train"), TwoHop(), WorldFacts(form="choice")])
 def test_another_world_is_refused_whatever_is_asked(evaluation: Any) -> None:
     check_world(evaluation, "organism/hazard")
-    check_world(evaluation, "organism/sycophancy@0.3")
+    check_world(evaluation, "organism/hazard@0.3")
     with pytest.raises(ModelError) as caught:
-        check_world(evaluation, "organism/sycophancy@0.3#2")
-    for word in (evaluation.name, "organism/sycophancy@0.3#2", "{seed: 0}", "{seed: 2}", "world: {seed: 2}"):
+        check_world(evaluation, "organism/hazard@0.3#2")
+    for word in (evaluation.name, "organism/hazard@0.3#2", "{seed: 0}", "{seed: 2}", "world: {seed: 2}"):
         assert word in str(caught.value)
 
 
@@ -119,11 +126,11 @@ def test_what_has_no_world_passes(tmp_path: Path) -> None:
     for model in ("scripted/first", "toys:adder", f"hf/{tmp_path / 'plain'}", f"hf/{tmp_path / 'absent'}"):
         assert world_of(model) is None
         check_world(WorldFacts(world=AskedWorld(seed=9)), model)
-    check_world(object(), "organism/sycophancy@0.3#2")
+    check_world(object(), "organism/hazard@0.3#2")
 
 
 def test_a_folder_built_when_the_world_was_another(tmp_path: Path) -> None:
-    old = organism(tmp_path / "old", WorldSpec(), digest="0" * 64)
+    old = organism(tmp_path / "old", large(), digest="0" * 64)
     with pytest.raises(ModelError, match=r"(?s)as it is made now.*another version of Trialist"):
         check_world(WorldFacts(), f"hf/{old}")
 
@@ -133,14 +140,14 @@ def test_a_run_is_refused_before_anything_is_trained_or_written(
 ) -> None:
     monkeypatch.setattr("trialist.trial.subjects.names.model", lambda *a, **k: pytest.fail("loaded"))
     with pytest.raises(ModelError, match="asks about another world"):
-        run(trial(tmp_path, "organism/sycophancy@0.3#2", "{}"), tmp_path / "run")
+        run(trial(tmp_path, "organism/hazard@0.3#2", "{}"), tmp_path / "run")
     assert not (tmp_path / "run" / "trial.json").exists()
 
 
 @pytest.mark.torch
 def test_a_run_of_a_users_own_folder(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    small = WorldSpec(seed=5, people=4, cities=2)
+    small = large(seed=5, people=4, cities=2)
     mine = organism(tmp_path / "mine", small)
     with pytest.raises(ModelError, match=r"(?s)world \{seed: 0\}.*\{seed: 5, people: 4, cities: 2\}"):
         run(trial(tmp_path, f"hf/{mine}", "{}"), tmp_path / "wrong")

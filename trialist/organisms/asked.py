@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from trialist.errors import ModelError, Problem, SpecError, did_you_mean
 from trialist.evaluations.world import AskedWorld
+from trialist.halcyon.world import Sizes
 from trialist.organisms import catalog
 from trialist.organisms.build import SPEC_FILE, TRUTH_FILE
 from trialist.organisms.named import spec_of
@@ -34,7 +35,8 @@ class KnownWorld:
 
 def asked_world(value: object) -> AskedWorld:
     """The world that a setting stands for: a mapping of seed and sizes, a model's name (``organism/<name>``,
-    ``hf/<folder>``), or the folder of an organism.
+    ``hf/<folder>``), or the folder of an organism. Sizes that a mapping leaves out are those of an evaluation's own
+    world, not those of an organism's spec.
 
     Raises ``SpecError`` for a mapping with an unknown key or a value that is none, ``NameUnknown`` for an organism
     nobody has, ``ModelError`` for a folder without a spec.
@@ -53,7 +55,8 @@ def asked_world(value: object) -> AskedWorld:
             )
         return found.asked
     try:
-        return _asked(WorldSpec.model_validate(value))
+        sizes = asdict(Sizes())
+        return _asked(WorldSpec.model_validate({**sizes, **value} if isinstance(value, Mapping) else value))
     except ValidationError as error:
         raise SpecError([_problem(dict(found)) for found in error.errors()]) from error
 

@@ -264,7 +264,8 @@ def make_network(spec: NetworkSpec, vocabulary: int, *, seed: int) -> LlamaForCa
         torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
         network = LlamaForCausalLM(config)
     with torch.no_grad():
-        network.get_input_embeddings().weight.mul_(spec.embedding_range / spec.initializer_range)
+        embeddings: Any = network.get_input_embeddings()
+        embeddings.weight.mul_(spec.embedding_range / spec.initializer_range)
     return network
 
 
