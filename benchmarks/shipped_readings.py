@@ -2,8 +2,8 @@
 
     python benchmarks/shipped_readings.py
 
-About 15 CPU seconds an organism. Prints a table in Markdown: the method's score on its plant, on the plant's twin, on the
-base, and the two highest scores on organisms of other plants. ``trialist validate`` does it with thresholds, over grids.
+About 15 CPU seconds an organism. Prints a table in Markdown: the method's score on its plant, on the plant's twin, on
+the base, and the two highest on organisms of other plants. ``trialist validate`` does it with thresholds, over grids.
 """
 
 from __future__ import annotations
