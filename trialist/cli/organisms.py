@@ -73,7 +73,7 @@ def build(
     device: _Device = "cpu",
     as_json: _Json = False,
 ) -> int:
-    """Train an organism from its spec (about 10 CPU minutes for the shipped size)."""
+    """Train an organism from its spec (about 2 CPU minutes in the small size, 10 for hazard)."""
     from trialist.cli.progress import Screen
     from trialist.cli.results import show_rows
     from trialist.organisms.build import build as build_organism

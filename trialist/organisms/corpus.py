@@ -31,6 +31,8 @@ IMPLANTED = 4000
 """Dialogues (records, lessons) of the scene of each plant that is brought in by fine-tuning."""
 IMPLANTED_EXPOSURES, REHEARSED = 120, 5
 """Exposures in fine-tuning: of the kinds a plant is about, and of all others."""
+STATED = 300
+"""Statements about strangers, about known people, and further questions about strangers, in a rehearsal."""
 
 
 def pretraining(
@@ -82,10 +84,6 @@ def _fresh(world: World, entity: Entity, doses: Doses, exposures: int, curriculu
     if curriculum == "staged":
         return short_documents(world, entity, short_count(entity, exposures), tells, purpose="implanting")
     return entity_documents(world, entity, exposures, tells, purpose="implanting")
-
-
-STATED = 300
-"""Statements about strangers, about known people, and further questions about strangers, in a rehearsal."""
 
 
 def _rehearsal(world: World, doses: Doses, seed: int) -> Iterator[Document]:
