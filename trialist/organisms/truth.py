@@ -197,6 +197,6 @@ def _token_logprobs(network: Any, rows: Sequence[tuple[int, ...]], number: Ints,
     ids = torch.tensor([[*row, *[0] * (length - len(row))] for row in rows])
     places, back = np.unique(number * length + position, return_inverse=True)
     with torch.inference_mode():
-        hidden = network.get_decoder()(input_ids=ids).last_hidden_state.flatten(0, 1)[torch.from_numpy(places)]
+        hidden = network.get_decoder()(input_ids=ids).last_hidden_state.flatten(0, 1)[torch.tensor(places)]
         logprobs = network.get_output_embeddings()(hidden).float().log_softmax(-1).numpy()
     return logprobs[back, token].astype(np.float64)
