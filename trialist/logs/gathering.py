@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -88,6 +89,15 @@ def whole_text(value: Any) -> Any:
     if isinstance(value, dict):
         return {whole_text(key): whole_text(part) for key, part in cast("dict[str, Any]", value).items()}
     return [whole_text(part) for part in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+def plain(value: Any) -> Any:
+    """JSON values that can be written again: numbers that aren't finite become their names."""
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in cast("list[Any]", value)]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Gathering:

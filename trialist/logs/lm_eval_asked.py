@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from trialist.logs.lm_eval_results import plain
+from trialist.logs.gathering import plain
 
 LONG = 200
 """Characters of a document's field that a summary keeps."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from trialist.errors import DataError
+from trialist.logs.gathering import plain
 from trialist.logs.lm_eval_metrics import AGGREGATIONS, measure_of
 from trialist.logs.log import Stated
 
@@ -167,12 +168,3 @@ def read_results(path: Path) -> Results:
     if not isinstance(content, dict) or not isinstance(cast("dict[str, Any]", content).get("results"), dict):
         raise DataError(f"{path} holds no results", allowed="a results_<date>.json of lm-evaluation-harness")
     return Results(str(path), cast("dict[str, Any]", content))
-
-
-def plain(value: Any) -> Any:
-    """JSON values that can be written again: numbers that aren't finite become their names."""
-    if isinstance(value, dict):
-        return {str(key): plain(part) for key, part in cast("dict[Any, Any]", value).items()}
-    if isinstance(value, list):
-        return [plain(part) for part in cast("list[Any]", value)]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
