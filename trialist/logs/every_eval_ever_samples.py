@@ -120,13 +120,13 @@ class SampleReader:
         self._scores(number, name, epoch, task, row)
 
     def _scores(self, number: int, name: str, epoch: int, task: Task, row: Mapping[str, Any]) -> None:
-        for measure, number in self._values(task, row):
+        for measure, scored in self._values(task, row):
             if (name, epoch, measure) in task.seen:
                 what = f"line {number} is another row of this sample and metric ('{measure}'); the first is used"
                 self.losses.add("rows of a sample already read", name, what)
                 continue
             task.seen.add((name, epoch, measure))
-            task.rows.score(name, epoch, measure, number.value, reason=number.reason, weight=number.weight)
+            task.rows.score(name, epoch, measure, scored.value, reason=scored.reason, weight=scored.weight)
 
     def _values(self, task: Task, row: Mapping[str, Any]) -> list[tuple[str, Number]]:
         evaluation = str(row["evaluation_name"])
