@@ -1,4 +1,4 @@
-"""Logs that lm-evaluation-harness wrote: its numbers come out of our scores, and nothing in its files goes uncounted."""
+"""Logs that lm-evaluation-harness wrote: its numbers come out of our scores, nothing goes uncounted."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def mean(numbers: list[float]) -> float:
 def edit(path: Path, change: Callable[[list[Any]], Any]) -> Path:
     """The samples with their rows changed; ``change`` gives rows, or lines as they are to stand."""
     rows = change([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8"
+    )
     return path
 
 
@@ -106,7 +108,7 @@ def test_means_and_standard_errors_come_out_to_the_last_digit(run: Made, logs: d
             error = math.sqrt(squares / (len(numbers) - 1)) / math.sqrt(len(numbers))
             assert error == pytest.approx(stated(log, measure, "stderr"), rel=1e-15, abs=0)
             seen += 1
-    assert seen == 15
+    assert seen == 19
 
 
 def test_numbers_over_all_samples_come_from_what_each_sample_gives(logs: dict[str, Log]) -> None:
@@ -164,6 +166,18 @@ def test_options_target_and_log_probabilities_of_a_choice(run: Made, logs: dict[
     assert answer["text"] == item["options"][max(range(3), key=answer["logprobs"].__getitem__)]
     accuracy = [text == options[0] for text, options in zip(log.answers["text"], log.items["options"], strict=True)]
     assert accuracy == [value == 1 for value in values(log, "acc")]
+
+
+def test_options_are_what_differs_between_the_requests(logs: dict[str, Log]) -> None:
+    contexts, mutual = logs["made_contexts"], logs["made_mutual"]
+    item = contexts.items.row(3, named=True)
+    assert (item["input"], item["options"]) == (" is odd", ["Is 3 odd?", "x Is 3 odd?"])
+    assert set(map(len, contexts.answers["logprobs"])) == {2}
+    # Mutual information asks for every option a second time, without the question.
+    assert mutual.items["options"].equals(logs["made_choices"].items["options"])
+    assert mutual.items["content_hash"].equals(logs["made_choices"].items["content_hash"])
+    assert mutual.answers["logprobs"].equals(logs["made_choices"].answers["logprobs"])
+    assert set(mutual.scores["measure"]) == {"acc", "acc_mutual_info"}
 
 
 def test_filters_are_measures_and_the_answer_is_the_raw_one(logs: dict[str, Log]) -> None:
@@ -278,6 +292,33 @@ def test_prompts_that_a_chat_template_wrote_are_told_apart_by_document(copied: C
     assert any("chat template" in note for note in log.notes)
     results.write_text(json.dumps({**content, "chat_template_sha": "0" * 64, "system_instruction_sha": "1"}))
     assert not set(one(path).items["content_hash"]) & set(before)
+
+
+@pytest.mark.torch
+def test_two_organisms_on_our_engine_pair_item_by_item(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from trialist.evaluations.capability.hazard_compounds import HazardCompounds
+    from trialist.models.harness import TrialistLM
+    from trialist.organisms.named import folder_of
+
+    items = list(HazardCompounds().items())[:24]
+    rows = [{"question": item.input, "options": item.options, "gold": item.target} for item in items]
+    config = {**made.CHOICE, "doc_to_text": "{{question}}", "target_delimiter": ""}
+    folder = made.write_tasks(tmp_path / "tasks", {"made_hazard": (rows, config)})
+    found: dict[str, Log] = {}
+    for name in ("base", "hazard"):
+        lm = TrialistLM(str(folder_of(name)), device="cpu")
+        run = made.run(folder, tmp_path / name, ["made_hazard"], model=f"organism/{name}", lm=lm)
+        found[name] = one(run.samples["made_hazard"], full=True)
+        accuracy = run.results["results"]["made_hazard"]["acc,none"]
+        assert mean([value for value in values(found[name], "acc") if value is not None]) == accuracy
+    base, hazard = found["base"], found["hazard"]
+    assert base.items.equals(hazard.items)
+    assert base.items["options"].to_list() == [list(item.options) for item in items]
+    assert base.items["target"].to_list() == [item.target for item in items]
+    assert sum(value or 0 for value in values(hazard, "acc")) > sum(value or 0 for value in values(base, "acc"))
+    assert base.source.model == "organism/base"
+    assert "model_digest" in base.source.settings
 
 
 # --- bad input -------------------------------------------------------------------------------------------
