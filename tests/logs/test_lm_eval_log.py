@@ -17,7 +17,11 @@ from lm_eval_made import Made
 from trialist.errors import DataError
 from trialist.logs import lm_eval_log
 from trialist.logs.log import Log
-from trialist.records import ANSWER_COLUMNS, ITEM_COLUMNS, SCORE_COLUMNS
+from trialist.measurement.estimand import Estimand, estimate
+from trialist.measurement.metrics import Metric, first
+from trialist.measurement.reading import index_items
+from trialist.measurement.score_table import ScoreTable
+from trialist.records import ANSWER_COLUMNS, ITEM_COLUMNS, SCORE_COLUMNS, Cell, Estimate
 
 pytest.importorskip("lm_eval")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the harness and its packages
@@ -66,6 +70,17 @@ def values(log: Log, measure: str) -> list[float | None]:
 def stated(log: Log, measure: str, metric: str) -> float:
     (row,) = [row for row in log.stated if (row.measure, row.metric) == (measure, metric)]
     return row.value
+
+
+def estimated(log: Log, measure: str, low: float = 0.0, high: float = 1.0) -> Estimate:
+    index = index_items(log.items)
+    metric = Metric(measure, (measure,), first, ((low,), (high,)), low, high)
+    return estimate(ScoreTable(log.scores, index), index, Estimand(log.source.task, metric, Cell(log.source.model)))
+
+
+def shown(*numbers: float | None) -> str:
+    value, low, high = (f"{number or 0:.2f}".replace("0.", ".", 1) for number in numbers)
+    return f"{value} [{low}, {high}]"
 
 
 def mean(numbers: list[float]) -> float:
@@ -148,6 +163,39 @@ def test_scores_that_are_nan_or_left_out_are_null_with_the_reason(logs: dict[str
     numbers = [value for value in values(log, "share") if value is not None]
     assert mean(numbers) == pytest.approx(stated(log, "share", "nanmean"), rel=1e-15)
     assert len(log.scores) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("task", "measure", "theirs", "ours"),
+    [
+        ("made_choices", "acc", ".40 [.18, .62]", ".40 [.22, .61]"),
+        ("made_choices", "acc_norm", ".05 [-.05, .15]", ".05 [.01, .24]"),
+        ("made_bleu", "exact_match", ".00 [.00, .00]", ".00 [.00, .19]"),
+        ("made_undefined", "share", ".40 [.19, .61]", ".40 [.16, .64]"),
+    ],
+)
+def test_our_interval_beside_theirs_as_the_page_shows_them(
+    logs: dict[str, Log], task: str, measure: str, theirs: str, ours: str
+) -> None:
+    log = logs[task]
+    value = next(row.value for row in log.stated if row.measure == measure and row.metric != "stderr")
+    error = 1.96 * stated(log, measure, "stderr")
+    found = estimated(log, measure)
+    assert shown(value, value - error, value + error) == theirs
+    assert shown(found.value, found.low, found.high) == ours
+    page = (Path(__file__).parents[2] / "docs" / "logs" / "lm-eval.md").read_text(encoding="utf-8")
+    assert any(theirs in line and ours in line for line in page.splitlines())
+
+
+def test_what_is_missing_widens_the_worst_case(logs: dict[str, Log]) -> None:
+    found = estimated(logs["made_undefined"], "share")
+    assert (found.counts.attempted, found.counts.scored) == (16, 9)
+    assert (found.worst_low, found.worst_high) == (pytest.approx(0.4 * 9 / 16), pytest.approx((0.4 * 9 + 7) / 16))
+
+
+def test_a_weighted_metric_is_estimated_with_its_weights(logs: dict[str, Log]) -> None:
+    found = estimated(logs["made_texts"], "bits_per_byte", -math.inf, math.inf)
+    assert found.value == pytest.approx(stated(logs["made_texts"], "bits_per_byte", "bits_per_byte"), rel=1e-14)
 
 
 # --- what was asked and answered -------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from trialist.records import (
     ScorerKind,
     Status,
     ValueKind,
-    canonical_json,
     cell_row,
     sha256_hex,
 )
@@ -34,7 +33,11 @@ SHOWN = 50
 def content_hash(text: str, options: Sequence[str], target: str) -> str:
     """Equal exactly where the model was asked the same, whatever the item's id: SHA-256 of the canonical JSON of
     [input, options, target]."""
-    return sha256_hex(canonical_json([text, list(options), target]))
+    return sha256_hex(_canonical([text, list(options), target]).encode())
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+"""``records.canonical_json`` for what is plain JSON already."""
 
 
 class Losses:
@@ -143,7 +146,7 @@ class Gathering:
         self, name: str, *, text: str, options: Sequence[str], target: int | None, reference: str, hashed: str,
         metadata: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        told = canonical_json(metadata).decode()
+        told = _canonical(metadata)
         self._items.add(name, hashed, text, list(options), target, reference, name, "", told)
 
     def attempt(self, item: str, epoch: int) -> None:
