@@ -410,6 +410,24 @@ def test_results_alone_ask_for_samples(run: Made, tmp_path: Path) -> None:
             lm_eval_log.read(place)
 
 
+def test_of_several_files_those_that_fail_or_are_absent_are_losses(copied: Callable[[str], Path]) -> None:
+    whole, empty = copied("made_choices"), copied("made_sums")
+    empty.write_bytes(b"")
+    (results,) = whole.parent.glob("results_*.json")
+    content = json.loads(results.read_text())
+    kept = {name: content["results"][name] for name in ("made_choices", "made_sums", "made_bleu", "made_group")}
+    results.write_text(json.dumps({**content, "results": kept}))
+    absent = str(empty).replace("made_sums", "made_bleu")
+    for place, lost in ((results, [absent, str(empty)]), (whole.parent, [str(empty)])):
+        log = one(place)
+        assert (log.source.task, len(log.items)) == ("made_choices", 20)
+        assert [loss.path for loss in log.losses] == lost
+    whole.write_bytes(b"")
+    for place in (results, whole.parent):
+        with pytest.raises(DataError, match="not one file"):
+            lm_eval_log.read(place)
+
+
 def test_a_line_cut_off_is_a_loss_with_its_sample(copied: Callable[[str], Path]) -> None:
     path = copied("made_choices")
     data = path.read_bytes()
