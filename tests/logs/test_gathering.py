@@ -51,12 +51,12 @@ def test_kinds_of_values() -> None:
     )  # fmt: skip
 
 
-@given(
-    st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.text(max_size=3), max_size=3), st.text(max_size=3)
-)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+
+
+@given(text=TEXT, options=st.lists(TEXT, max_size=3), target=TEXT)
 def test_the_hash_is_that_of_the_canonical_json(text: str, options: list[str], target: str) -> None:
-    if all(part.isprintable() for part in (*options, target)):
-        assert content_hash(text, options, target) == sha256_hex(canonical_json([text, options, target]))
+    assert content_hash(text, options, target) == sha256_hex(canonical_json([text, options, target]))
 
 
 def test_losses_are_listed_up_to_a_screen_and_counted_to_the_end() -> None:
@@ -77,5 +77,5 @@ def test_lines_that_are_no_objects_are_losses_with_their_numbers(tmp_path: Path)
     losses = Losses(str(path))
     found = list(lines_of(path, losses, name=lambda line: f"{len(line)} bytes" if len(line) < 9 else ""))
     assert found == [(1, {"a": 1}), (8, {"b": "?"})]
-    assert [loss.what.split()[1] for loss in losses.all()] == ["4", "5", "6", "3", "7"]
-    assert losses.all()[0].sample == "5 bytes"
+    assert [loss.what.split()[1] for loss in losses.all()] == ["3", "7", "4", "5", "6"]
+    assert losses.all()[2].sample == "5 bytes"
