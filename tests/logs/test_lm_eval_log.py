@@ -373,11 +373,13 @@ def test_two_organisms_on_our_engine_pair_item_by_item(tmp_path: Path) -> None:
 
 
 def test_samples_without_results_are_named_by_their_files(run: Made, tmp_path: Path) -> None:
-    path = tmp_path / "org__tiny" / run.samples["made_choices"].name
-    path.parent.mkdir()
-    shutil.copy(run.samples["made_choices"], path)
-    log = one(path)
-    assert (log.source.task, log.source.model, log.source.num_samples) == ("made_choices", "org__tiny", None)
+    for folder, name in (("org__mod\udce9l", "org__mod?l"), ("org__tiny", "org__tiny")):
+        path = tmp_path / folder / run.samples["made_choices"].name
+        path.parent.mkdir()
+        shutil.copy(run.samples["made_choices"], path)
+        log = one(path)
+        assert (log.source.task, log.source.model, log.source.num_samples) == ("made_choices", name, None)
+        assert set(log.scores["arm"]) == {name}
     assert log.stated == ()
     assert any("no results_" in note for note in log.notes)
     assert mean([value for value in values(log, "acc") if value is not None]) == 0.4

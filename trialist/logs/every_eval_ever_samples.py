@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from trialist.logs.every_eval_ever_aggregate import Aggregate, Result, is_known, part, unknown_schema
-from trialist.logs.gathering import Gathering, Losses, content_hash, lines_of, plain
+from trialist.logs.gathering import Gathering, Losses, content_hash, lines_of, plain, whole_text
 from trialist.logs.lm_eval_metrics import AGGREGATIONS, Number, measure_of, number_of
 from trialist.records import Status
 
@@ -87,7 +87,8 @@ class SampleReader:
         name = evaluation.removesuffix(f"/{part(row, 'metadata').get('filter') or '/'}")
         if name not in self.tasks:
             run = str(self._aggregate.content.get("evaluation_id") or row.get("evaluation_id") or "")
-            model = self._aggregate.model or str(row.get("model_id") or self._path.resolve().parent.name)
+            said = self._aggregate.model or str(row.get("model_id") or "")
+            model: str = whole_text(said or self._path.resolve().parent.name)
             version = str(part(self._aggregate.content, "eval_library").get("version") or "")
             self.tasks[name] = Task(name, model, run, version)
         return self.tasks[name]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trialist.errors import DataError
-from trialist.logs.gathering import Gathering, Losses
+from trialist.logs.gathering import Gathering, Losses, whole_text
 from trialist.logs.lm_eval_results import Results, read_results, run_of
 from trialist.logs.lm_eval_samples import ABSENT, SampleReader
 from trialist.logs.log import Log, Loss, Source
@@ -107,14 +107,14 @@ def _no_samples(message: str, seen: str) -> DataError:
 
 def _log(path: Path, known: Known, *, full: bool) -> Log:
     run = run_of(path)
-    task = path.stem.removeprefix(SAMPLES).removesuffix(f"_{run}" if run else "")
+    task: str = whole_text(path.stem.removeprefix(SAMPLES).removesuffix(f"_{run}" if run else ""))
     if (path.parent, run) not in known:
         known[path.parent, run] = _results_beside(path, run)
     found, said = known[path.parent, run]
     results, notes = found or Results(), list(said)
     if found and task not in results.part("results"):
         notes.append(f"{results.path} says nothing of the task '{task}'")
-    model = results.text("model_name") or path.resolve().parent.name
+    model: str = whole_text(results.text("model_name") or path.resolve().parent.name)
     if not results.text("model_name"):
         notes.append(f"the model is named by its folder: {model}")
     rows = Gathering(task, model, scorer_version=results.version, absent=ABSENT)
