@@ -1,0 +1,154 @@
+"""Inspect logs made by the real package with scripted models: no network, no key."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from inspect_ai import Task
+from inspect_ai import eval as evaluate
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.log import EvalLog
+from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ModelOutput, ModelUsage, get_model
+from inspect_ai.scorer import (
+    Score,
+    accuracy,
+    choice,
+    grouped,
+    match,
+    mean,
+    model_graded_qa,
+    scorer,
+    stderr,
+)
+from inspect_ai.solver import generate, multiple_choice
+
+Reply = Callable[[str], str]
+WORDS = ("red", "green", "blue", "amber")
+
+
+def outcome(text: str, tokens: int = 1) -> Any:
+    """An output with a usage of its own: without it the mock model counts tokens with a file from the network."""
+    usage = ModelUsage(input_tokens=tokens, output_tokens=tokens, total_tokens=2 * tokens)
+    return ModelOutput.from_content("mockllm/model", text).model_copy(update={"usage": usage})
+
+
+def scripted(reply: Reply, name: str = "mockllm/model", tokens: int = 1) -> Any:
+    """A model that answers with ``reply`` of the last message."""
+
+    def answer(messages: Sequence[Any], *_: Any) -> Any:
+        return outcome(reply(messages[-1].text), tokens)
+
+    return get_model(name, custom_outputs=answer, memoize=False)
+
+
+def run(task: Any, place: Path, reply: Reply, **options: Any) -> EvalLog:
+    """One evaluation; ``options`` are those of ``inspect_ai.eval``."""
+    given: dict[str, Any] = {"display": "none", "fail_on_error": False, "log_realtime": False, **options}
+    model = given.pop("model", None) or scripted(reply)
+    place.mkdir(parents=True, exist_ok=True)
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        log = evaluate(task, model=model, log_dir=str(place), **given)[0]
+    gc.collect()
+    return log
+
+
+def numbered(text: str) -> int:
+    """The number in "What is the colour of thing 12?"."""
+    return int(next(word for word in text.replace("?", " ").split() if word.isdigit()))
+
+
+def questions(count: int, **extra: Any) -> list[Sample]:
+    return [
+        Sample(id=i, input=f"What is the colour of thing {i}?", target=WORDS[i % 4], metadata={"kind": f"k{i % 3}"})
+        for i in range(1, count + 1)
+    ]
+
+
+def colour(right: Callable[[int], bool]) -> Reply:
+    """Says the right colour of the things for which ``right`` holds."""
+
+    def reply(text: str) -> str:
+        number = numbered(text)
+        return WORDS[number % 4] if right(number) else "no idea"
+
+    return reply
+
+
+def options_log(place: Path, **options: Any) -> EvalLog:
+    """Multiple choice with 8 questions, two of them chats, one with two right letters."""
+    listed = [
+        Sample(
+            id=f"q{i}",
+            input=f"Which is number {i}?" if i < 7 else [
+                ChatMessageSystem(content="Be brief."), ChatMessageUser(content=f"Which is number {i}?")
+            ],
+            choices=list(WORDS), target="ABCD"[i % 4] if i else ["A", "C"],
+        )
+        for i in range(9)
+    ]  # fmt: skip
+    task = Task(MemoryDataset(listed), solver=multiple_choice(multiple_correct=False), scorer=choice(), name="options")
+    return run(task, place, lambda text: f"ANSWER: {'ABCD'[numbered(text.split('number')[1]) % 3]}", **options)
+
+
+@scorer(metrics=[mean(), stderr()])
+def shade() -> Any:
+    """A score that is sometimes unscored, sometimes none at all."""
+
+    async def score(state: Any, target: Any) -> Any:
+        number = numbered(state.input_text)
+        if number % 5 == 0:
+            return Score.unscored(reason="scoring_failed", explanation="could not look")
+        if number % 7 == 0:
+            return None
+        return Score(value=number / 7)
+
+    return score
+
+
+@scorer(metrics={"tone": [mean(), stderr()], "len*": [mean()]})
+def parts() -> Any:
+    async def score(state: Any, target: Any) -> Any:
+        number = numbered(state.input_text)
+        return Score(value={"tone": number / 3 if number % 4 else float("nan"), "length": len(state.output.completion)})
+
+    return score
+
+
+@scorer(metrics=[accuracy(), stderr(cluster="kind"), grouped(accuracy(), "kind")])
+def by_kind() -> Any:
+    async def score(state: Any, target: Any) -> Any:
+        return Score(value="C" if state.output.completion == target.text else "I", answer=state.output.completion)
+
+    return score
+
+
+@scorer(metrics=[accuracy()])
+def odd_values() -> Any:
+    """Every kind of value that Inspect turns into a number."""
+    values = ["C", "I", "P", "N", "yes", "TRUE", "no", "False", "0.25", "1e0", True, 3, 0.1, "maybe", " 7 ", "nan"]
+
+    async def score(state: Any, target: Any) -> Any:
+        return Score(value=values[numbered(state.input_text) % len(values)])
+
+    return score
+
+
+@scorer(metrics=[mean()])
+def pair() -> Any:
+    async def score(state: Any, target: Any) -> Any:
+        return Score(value=[1, numbered(state.input_text)])
+
+    return score
+
+
+def several(place: Path, count: int = 21, epochs: Any = None, **options: Any) -> EvalLog:
+    """Match, a graded score with holes, a dictionary, groups; with epochs if given."""
+    grader = scripted(lambda text: "GRADE: C" if "[Submission]: no idea" not in text else "GRADE: X", "mockllm/grader")
+    scorers = [match(), shade(), parts(), by_kind(), odd_values(), model_graded_qa(model=grader)]
+    task = Task(MemoryDataset(questions(count)), solver=generate(), scorer=scorers, name="several", epochs=epochs)
+    return run(task, place, colour(lambda n: n % 3 != 0), **options)
