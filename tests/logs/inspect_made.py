@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import os
@@ -9,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from inspect_ai import Task
+from inspect_ai import Epochs, Task
 from inspect_ai import eval as evaluate
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.log import EvalLog
@@ -19,13 +20,15 @@ from inspect_ai.scorer import (
     accuracy,
     choice,
     grouped,
+    includes,
     match,
     mean,
     model_graded_qa,
     scorer,
     stderr,
 )
-from inspect_ai.solver import generate, multiple_choice
+from inspect_ai.solver import generate, multiple_choice, solver, use_tools
+from inspect_ai.tool import tool
 
 Reply = Callable[[str], str]
 WORDS = ("red", "green", "blue", "amber")
@@ -62,7 +65,7 @@ def numbered(text: str) -> int:
     return int(next(word for word in text.replace("?", " ").split() if word.isdigit()))
 
 
-def questions(count: int, **extra: Any) -> list[Sample]:
+def questions(count: int) -> list[Sample]:
     return [
         Sample(id=i, input=f"What is the colour of thing {i}?", target=WORDS[i % 4], metadata={"kind": f"k{i % 3}"})
         for i in range(1, count + 1)
@@ -119,7 +122,14 @@ def parts() -> Any:
     return score
 
 
-@scorer(metrics=[accuracy(), stderr(cluster="kind"), grouped(accuracy(), "kind")])
+@scorer(
+    metrics=[
+        accuracy(),
+        stderr(cluster="kind"),
+        grouped(accuracy(), "kind"),
+        grouped(mean(), "kind", all="groups", all_label="every"),
+    ]
+)
 def by_kind() -> Any:
     async def score(state: Any, target: Any) -> Any:
         return Score(value="C" if state.output.completion == target.text else "I", answer=state.output.completion)
@@ -152,3 +162,99 @@ def several(place: Path, count: int = 21, epochs: Any = None, **options: Any) ->
     scorers = [match(), shade(), parts(), by_kind(), odd_values(), model_graded_qa(model=grader)]
     task = Task(MemoryDataset(questions(count)), solver=generate(), scorer=scorers, name="several", epochs=epochs)
     return run(task, place, colour(lambda n: n % 3 != 0), **options)
+
+
+def changing() -> Reply:
+    """Answers a question differently each time."""
+    calls: dict[int, int] = {}
+
+    def reply(text: str) -> str:
+        number = numbered(text)
+        calls[number] = calls.get(number, 0) + 1
+        return WORDS[number % 4] if (number + calls[number] ** 2) % 3 else "no idea"
+
+    return reply
+
+
+def by_epochs(place: Path, reducers: Any, count: int = 7, epochs: int = 4, **options: Any) -> EvalLog:
+    scorers = [match(), shade(), parts(), by_kind()]
+    task = Task(
+        MemoryDataset(questions(count)),
+        solver=generate(),
+        scorer=scorers,
+        name="epochs",
+        epochs=Epochs(epochs, reducers),
+    )
+    return run(task, place, changing(), **options)
+
+
+@solver
+def troubled() -> Any:
+    """By number: an error, and a limit of each kind."""
+
+    async def solve(state: Any, generate: Any) -> Any:
+        number = numbered(state.input_text)
+        if number % 6 == 1:
+            raise RuntimeError(f"thing {number} broke")
+        if number % 6 == 2:
+            while True:  # tokens
+                state = await generate(state)
+                state.messages = state.messages[:1]
+        if number % 6 == 3:
+            while True:  # messages
+                state.messages.append(ChatMessageUser(content="Once more."))
+        if number == 4:
+            await asyncio.sleep(30)
+        return await generate(state)
+
+    return solve
+
+
+@scorer(metrics=[accuracy(), stderr()])
+def careful() -> Any:
+    """Declines where there is no answer."""
+
+    async def score(state: Any, target: Any) -> Any:
+        if not state.output.completion:
+            return None
+        return Score(value="C" if state.output.completion == target.text else "I")
+
+    return score
+
+
+def troubles(place: Path, count: int = 12, **options: Any) -> EvalLog:
+    """Errors and limits of messages, tokens and time."""
+    task = Task(MemoryDataset(questions(count)), solver=troubled(), scorer=[careful(), match()], name="troubles")
+    limits = {"message_limit": 8, "token_limit": 20, "time_limit": 2}
+    return run(task, place, colour(lambda n: n % 2 == 0), **{**limits, **options})
+
+
+@tool
+def weigh() -> Any:
+    async def execute(thing: int) -> str:
+        """Weigh a thing.
+
+        Args:
+            thing: Its number.
+        """
+        return f"{thing} weighs {thing * 10}"
+
+    return execute
+
+
+def agents(place: Path, count: int = 4) -> EvalLog:
+    """An agent that calls a tool and then says what it found."""
+
+    def answer(messages: Sequence[Any], *_: Any) -> Any:
+        last = messages[-1]
+        if last.role == "tool":
+            return outcome(last.text.split()[-1])
+        called = ModelOutput.for_tool_call("mockllm/model", "weigh", {"thing": numbered(last.text)})
+        return called.model_copy(update={"usage": ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)})
+
+    listed = [
+        Sample(id=f"w{i}", input=f"How heavy is thing {i}?", target=str(i * 10 + i // 3)) for i in range(1, count + 1)
+    ]
+    task = Task(MemoryDataset(listed), solver=[use_tools(weigh()), generate()], scorer=includes(), name="agents")
+    model = get_model("mockllm/model", custom_outputs=answer, memoize=False)
+    return run(task, place, str, model=model)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from trialist.logs.inspect_json import clean, plain_json
+from trialist.logs.inspect_json import clean
 from trialist.logs.inspect_sample import Sample
 from trialist.logs.inspect_scores import NO_VALUE, Scorer, measure_name, shows_grading, values
 from trialist.records import ANSWER_COLUMNS, ITEM_COLUMNS, SCORE_COLUMNS
@@ -272,7 +272,7 @@ def _kind(found: np.ndarray[Any, np.dtype[np.float64]]) -> str:
 
 def _metadata(metadata: Mapping[str, Any], name: str) -> str:
     value = metadata.get(name) if name else None
-    return "" if value is None else clean(value if isinstance(value, str) else plain_json(value))
+    return "" if value is None else clean(str(value))
 
 
 def _label(name: str, epoch: int) -> str:

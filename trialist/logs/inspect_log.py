@@ -169,7 +169,7 @@ def _source(path: Path, header: Mapping[str, Any], spec: Mapping[str, Any], num_
         task_version=clean(str(spec.get("task_version", ""))), model=clean(str(spec.get("model", ""))),
         run=clean(str(spec.get("eval_id") or spec.get("run_id") or "")), created=clean(str(spec.get("created", ""))),
         status=clean(str(header.get("status", "unknown"))), num_samples=num_samples,
-        settings={name: value for name, value in settings.items() if value not in (None, "", {}, [])},
+        settings={name: value for name, value in settings.items() if value not in (None, "", {})},
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ UNSCORED = "unscored"
 NO_VALUE = "no value"
 MAX_REASON = 80
 JUDGE_WORDS = ("model", "grader", "judge")
+ALL, MEAN_OF_GROUPS = "all", ", mean of groups"
 GLOB = frozenset("*?[")
 
 
@@ -144,8 +145,8 @@ def _flat(metrics: Any) -> list[dict[str, Any]]:
 
 
 def stated(results: Mapping[str, Any]) -> tuple[Stated, ...]:
-    """Every metric of every scorer, key, reducer and group. The value of ``grouped(..., all=...)`` has the group "all"
-    (its label); other metrics of several values are named "ci/lower"."""
+    """Every metric of every scorer, key, reducer and group. The value of ``grouped(..., all=...)`` has the group "all",
+    and is named "accuracy, mean of groups" if it is that; other metrics of several values are named "ci/lower"."""
     found: list[Stated] = []
     for score in tables(results.get("scores")) or _first_schema(results):
         scorer, name = str(score.get("scorer") or score.get("name", "")), str(score.get("name", ""))
@@ -164,9 +165,12 @@ def _label(metric: Mapping[str, Any]) -> tuple[str, str]:
         return name, ""
     params = table(metric.get("params"))
     inner = table(params.get("metric")) if "group_key" in params else {}
-    if inner:
-        return str(inner.get("name", family)).rsplit("/", 1)[-1], str(metric.get("name", ""))
-    return f"{family}/{name}", ""
+    if not inner:
+        return f"{family}/{name}", ""
+    base = str(inner.get("name", family)).rsplit("/", 1)[-1]
+    if params.get("all") is False or metric.get("name") != str(params.get("all_label") or "all"):
+        return base, str(metric.get("name", ""))
+    return base + (MEAN_OF_GROUPS if params.get("all") == "groups" else ""), ALL
 
 
 def _first_schema(results: Mapping[str, Any]) -> list[dict[str, Any]]:
