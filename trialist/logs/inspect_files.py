@@ -123,7 +123,7 @@ class EvalFile:
         for name in names or [name for _, name in journals]:
             count = 0
             try:
-                for value in elements(self._archive.blocks(name)):
+                for value in elements(self._archive.checked(name)):
                     count += 1
                     yield Record(f"{name}, number {count}", value)
             except Damaged as error:

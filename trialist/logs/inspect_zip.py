@@ -70,6 +70,14 @@ class Archive:
                 return data
         return b"".join(self.blocks(name))
 
+    def checked(self, name: str) -> Iterable[bytes]:
+        """A member's bytes in blocks, of which none is damaged: a large member is unpacked twice. Raises Damaged."""
+        if (self.members[name].size or AT_ONCE + 1) <= AT_ONCE:
+            return [self.read(name)]
+        for _ in self.blocks(name):
+            pass
+        return self.blocks(name)
+
     def blocks(self, name: str) -> Iterator[bytes]:
         """A member's bytes in blocks; raises Damaged after the last that is good."""
         member = self.members[name]
@@ -215,10 +223,11 @@ def _local(data: mmap.mmap, at: int) -> tuple[str, Member, int] | None:
     packed, size = _long_sizes(data[start - extra_size : start], packed, size)
     if flags & STREAMED:
         end = data.find(DESCRIPTOR, start)
-        end = len(data) + 1 if end < 0 else end
-        after = data.find(LOCAL, end)
-        member = Member(at, end - start, method, None, None)
-        return name, member, end if end > len(data) or after < 0 else after
+        if end < 0:
+            return name, Member(at, 0, method, None, None), len(data) + 1
+        known = (LOCAL, b"PK\x01\x02", b"")  # another member, the directory, the end
+        after = next((end + size for size in (16, 24) if data[end + size : end + size + 4] in known), end + 16)
+        return name, Member(at, end - start, method, None, None), after
     return name, Member(at, packed, method, size, crc), start + packed
 
 
