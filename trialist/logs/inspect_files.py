@@ -16,6 +16,7 @@ from trialist.logs.inspect_zip import BLOCK, START, Archive, Damaged, open_archi
 HEADER, SUMMARIES = "header.json", "summaries.json"
 JOURNAL = re.compile(r"_journal/summaries/(\d{1,9})\.json")
 MEMBER = re.compile(r"samples/(.*)_epoch_(\d{1,9})\.json", re.DOTALL)
+KNOWN = re.compile(rf"(header|summaries|reductions|_journal/.*)\.json|{MEMBER.pattern}", re.DOTALL)
 KNOWN_FIELDS = frozenset({"samples", "reductions"})
 """The fields of a ``.json`` log that are long."""
 
@@ -50,6 +51,8 @@ class EvalFile:
     def __init__(self, path: Path) -> None:
         self._archive: Archive = open_archive(path)
         self.losses = [(_sample_of(name) or name, what) for name, what in self._archive.losses]
+        unknown = [name for name in self._archive.members if not KNOWN.fullmatch(name)]
+        self.losses.extend((name, "is no part of a log that is known, and isn't read") for name in unknown)
         self.header = self._header()
 
     def close(self) -> None:

@@ -25,6 +25,8 @@ AT_ONCE = 64 << 20
 """Members up to this size are unpacked in one call, larger ones by blocks."""
 LOCAL, DESCRIPTOR = b"PK\x03\x04", b"PK\x07\x08"
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+LONGEST_END = 22 + 20 + 56 + 0xFFFF
+"""The records at the end of a zip: of all members, where the longer one stands, the longer one, a comment."""
 STREAMED = 8
 """Flag bit: the sizes stand after the data and not before it."""
 REPLACED_BY_A_START = ("header.json", "summaries.json", "reductions.json")
@@ -145,6 +147,8 @@ def open_archive(path: Path) -> Archive:
     archive = Archive(path)
     try:
         with zipfile.ZipFile(path) as listed:
+            if len(listed.infolist()) != _num_members(path):
+                raise zipfile.BadZipFile("directory damaged")
             for info in listed.infolist():
                 _add(archive, info.filename, Member(
                     info.header_offset, info.compress_size, info.compress_type, info.file_size, info.CRC
@@ -161,6 +165,16 @@ def open_archive(path: Path) -> Archive:
             allowed="an Inspect log (.eval)", next_step="copy it again from where it was written",
         )  # fmt: skip
     return archive
+
+
+def _num_members(path: Path) -> int:
+    """How many members the end of the file says there are; Python's zipfile doesn't compare."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST_END))
+        end = file.read()
+    number = int.from_bytes(end[(at := end.rfind(b"PK\x05\x06")) + 10 : at + 12], "little")
+    long = end.rfind(b"PK\x06\x06")
+    return int.from_bytes(end[long + 32 : long + 40], "little") if number == 0xFFFF and long >= 0 else number
 
 
 def _readable(path: Path) -> bool:
@@ -183,7 +197,7 @@ def _scan(archive: Archive) -> None:
     archive.members.clear()
     archive.replaced.clear()
     size = archive.path.stat().st_size
-    archive.losses.append(("", f"has no directory (cut off after {size} bytes?): its members were looked for"))
+    archive.losses.append(("", f"has no good directory (cut off after {size} bytes?): its members were looked for"))
     if not size:
         return
     with archive.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
