@@ -302,3 +302,15 @@ def test_what_is_no_log(tmp_path: Path) -> None:
     for path in (*sorted(tmp_path.iterdir()), tmp_path / "absent.eval", tmp_path):
         with pytest.raises(DataError):
             inspect_log.read(path)
+
+
+def test_early_stops_and_ids_that_stand_twice(tmp_path: Path) -> None:
+    def change(log: dict[str, Any]) -> None:
+        log["eval"]["dataset"]["sample_ids"].append("21")
+        log["results"]["early_stopping"] = {"manager": "some", "early_stops": [{"id": 21, "epoch": 1}], "metadata": {}}
+        del log["samples"][19:]
+
+    log = read(changed(tmp_path, change))
+    assert counts(log, "match") == {"": 19, "not in the log": 1, "stopped early": 1}
+    assert cells(log, "match")["21", 1] == (None, "stopped early")
+    assert log.losses[0].what == "1 of 22 ids of the data set stand there twice"

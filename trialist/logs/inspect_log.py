@@ -75,6 +75,9 @@ def _read(path: Path, file: File, *, full: bool) -> Log:
         except Damaged as error:
             losses.append((record.name, str(error)))
     num_planned = _add_absent(found, plan, spec, results)
+    num_ids = len(listed(table(spec.get("dataset")).get("sample_ids")))
+    if num_ids > len(plan):
+        losses.append(("", f"{num_ids - len(plan)} of {num_ids} ids of the data set stand there twice"))
     if num_planned is not None and num_planned > len(found):
         losses.append(("", f"{num_planned - len(found)} of {num_planned} samples are missing; their ids aren't known"))
     if not len(found) and not results:
