@@ -1,4 +1,4 @@
-"""What CI servers get of a decision: annotations that can't be broken out of, XML that parses, nothing read as passed."""
+"""What CI servers get of a decision: annotations that nothing breaks out of, XML that parses, passes that are passes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_failing_claims_come_first_and_stand_at_their_lines():
     ]  # fmt: skip
     assert [found.get("line") for _, found, _ in lines] == [None, "7", None, "4"]
     assert "::stop-commands::" in lines[2][2]
-    assert list(annotations(Decision("PROMOTE", "ok", ())))[0].startswith("::notice title=PROMOTE::")
+    assert next(annotations(Decision("PROMOTE", "ok", ()))).startswith("::notice title=PROMOTE::")
 
 
 @given(st.text(), st.text(), st.sampled_from(["PASS", "FAIL", "UNDECIDED"]))

@@ -1,11 +1,9 @@
-"""Decision -> workflow commands of GitHub Actions, which show it beside the lines of the policy.
+"""A decision -> workflow commands of GitHub Actions, which show it beside the lines of the policy.
 
-``::error file=policy.yaml,line=4,title=FAIL%3A acc::upper bound .55``. The runner reads commands from the output line by
-line: a message's line ends are sent as ``%0A``, and in properties ``:`` and ``,`` as well are sent by their codes
+``::error file=policy.yaml,line=4,title=FAIL%3A acc::upper bound .55``. The runner reads commands from the output, line
+by line: a message's line ends are sent as ``%0A``, and in properties ``:`` and ``,`` as well are sent by their codes
 (docs.github.com, "Workflow commands for GitHub Actions"; actions/toolkit, ``packages/core/src/command.ts``).
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
