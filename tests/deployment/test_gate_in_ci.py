@@ -1,4 +1,4 @@
-"""What CI servers get of a decision: annotations that nothing breaks out of, XML that parses, passes that are passes."""
+"""What CI servers get of a decision: annotations that nothing breaks out of, XML that parses."""
 
 from __future__ import annotations
 

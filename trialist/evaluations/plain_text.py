@@ -28,8 +28,8 @@ def bare(text: str) -> str:
 
 def found_at(text: str, target: str) -> list[int]:
     """Where ``target`` stands in ``text`` as whole words: no letter or digit goes on at either end, and a number is not
-    a part of a longer one (``1`` is not in ``21``, ``1.5``, ``1,000``, ``1/2`` or ``-1``). Nothing is found of an empty target.
-    Both are taken as they are; give both ``folded``."""
+    a part of a longer one (``1`` is not in ``21``, ``1.5``, ``1,000``, ``1/2`` or ``-1``). Nothing is found of an empty
+    target. Both are taken as they are; give both ``folded``."""
     if not target:
         return []
     places: list[int] = []
@@ -68,8 +68,8 @@ def _is_word(char: str) -> bool:
 
 def numbers(text: str) -> list[Decimal]:
     """The numbers in a text, in order: ``-1,234.5``, ``.5``, ``2e-3``. Groups of three digits may be set off by commas;
-    any other comma parts two numbers. A number inside a word (``gpt4``) is none, a hyphen after a word or number is no sign (``5-10`` is 5 and 10), and a
-    percent sign or unit after a number is passed over."""
+    any other comma parts two numbers. A number inside a word (``gpt4``) is none, a hyphen after a word or number is no
+    sign (``5-10`` is 5 and 10), and a percent sign or unit after a number is passed over."""
     found: list[Decimal] = []
     for match in _NUMBER.finditer(text):
         if any(char.isdigit() for char in match[0]):
