@@ -54,6 +54,7 @@ def log(
             status, reason = (statuses or {}).get(one.id, ("ok", ""))
             answer = Answer(Cell(model), task, one.id, epoch, status, text, reason=reason)
             why = reason if value is None else ""
+            score = Score(measure, value, "binary", measure, scorer_kind=scorer_kind, reason=why)
             answers.append(answer_row(answer))
             scores.append(
                 score_row(answer, Score(measure, value, "binary", measure, scorer_kind=scorer_kind, reason=why))
