@@ -49,16 +49,15 @@ def log(
     items = {one.id: one for epoch in epochs.values() for one, _, _ in epoch}
     answers: list[dict[str, Any]] = []
     scores: list[dict[str, Any]] = []
+    kind = "binary" if all(value in (None, 0, 1) for rows in epochs.values() for *_, value in rows) else "real"
     for epoch, listed in epochs.items():
         for one, text, value in listed:
             status, reason = (statuses or {}).get(one.id, ("ok", ""))
             answer = Answer(Cell(model), task, one.id, epoch, status, text, reason=reason)
             why = reason if value is None else ""
-            score = Score(measure, value, "binary", measure, scorer_kind=scorer_kind, reason=why)
+            score = Score(measure, value, kind, measure, scorer_kind=scorer_kind, reason=why)
             answers.append(answer_row(answer))
-            scores.append(
-                score_row(answer, Score(measure, value, "binary", measure, scorer_kind=scorer_kind, reason=why))
-            )
+            scores.append(score_row(answer, score))
     source = Source(
         path or f"logs/{model}.json", "made", "invented 1.0", task, "2", model, created="2026-11-01T10:00:00"
     )

@@ -103,7 +103,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError([Problem("a template that can't be read", f"{path}: {error}", "a text file in UTF-8")]) from None
+        raise SpecError(
+            [Problem("a template that can't be read", f"{path}: {error}", "a text file in UTF-8")]
+        ) from None
 
 
 def _records(compared: Sequence[tuple[Log, Sequence[Agreement]]]) -> list[dict[str, Any]]:
