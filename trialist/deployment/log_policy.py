@@ -22,7 +22,7 @@ from trialist.logs.arms import Arms, compared
 from trialist.logs.blocks import Block, blocks_of
 from trialist.logs.facets import Facets
 from trialist.measurement.estimand import Estimand, estimate
-from trialist.measurement.metrics import Metric, first
+from trialist.measurement.metrics import Metric, mean_between
 from trialist.measurement.reading import index_items
 from trialist.measurement.score_table import ScoreTable
 from trialist.records import Cell, Claim, Decision, Estimate
@@ -260,7 +260,7 @@ def metric_of(scores: pl.DataFrame, measure: str) -> tuple[Metric, list[str]]:
     low, high = (0.0, 1.0) if inside else (-math.inf, math.inf)
     graded = inside and not bool(values.is_in([0.0, 1.0]).all())
     said = [f"'{measure}' lies in [0, 1], which is taken as its range"] if graded else []
-    return Metric(measure, (measure,), first, ((low,), (high,)), low, high), said
+    return mean_between(measure, low, high), said
 
 
 def _not_measured(asked: Sequence[_Asked], logs: _Logs) -> Iterator[str]:
