@@ -112,6 +112,12 @@ def test_every_answer_is_counted(evidence: LogEvidence, document: str):
     assert tally[1] == "10 right and wrong, 9 wrong and right, 1 missing in one, 10 alike"
 
 
+def stage(a: float | None, b: float | None) -> str:
+    if (a, b) in ((1, 0), (0, 1)):
+        return "right, wrong" if a else "wrong, right"
+    return "alike" if a == b else "missing" if None in (a, b) else "differ"
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(*[st.sampled_from([None, 0.0, 1.0, 0.5, 0.2])] * 4), min_size=1, max_size=12))
 def test_worst_disagreements_come_first(values: list[tuple[float | None, ...]]):
@@ -129,11 +135,10 @@ def test_worst_disagreements_come_first(values: list[tuple[float | None, ...]]):
     plain = {f"q{i}": (mean(row[:2]), mean(row[2:])) for i, row in enumerate(values)}
     assert {one.ids[0]: one.values for one in found.ranked} == plain
     shown = [plain[one.ids[0]] for one in found.ranked]
-    stages = ["right, wrong" if pair == (1, 0) else "wrong, right" if pair == (0, 1)
-              else "alike" if pair[0] == pair[1] else "missing" if None in pair else "differ" for pair in shown]  # fmt: skip
+    stages = [stage(*pair) for pair in shown]
     order = ["right, wrong", "wrong, right", "differ", "missing", "alike"]
     assert stages == sorted(stages, key=order.index)
-    apart = [abs(a - b) for (a, b), stage in zip(shown, stages, strict=True) if stage == "differ"]  # type: ignore[operator]
+    apart = [abs(a - b) for a, b in shown if stage(a, b) == "differ"]  # type: ignore[operator]
     assert apart == sorted(apart, reverse=True)
 
 
