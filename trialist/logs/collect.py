@@ -19,6 +19,8 @@ from trialist.records import ANSWER_COLUMNS
 
 READERS = ("inspect_log", "run_folder", "every_eval_ever", "lm_eval_log")
 """Modules of this package, asked in this order; a file that none recognises and that ends like a table is one."""
+OF_FOLDERS = ("run folder",)
+"""The formats (names of readers) in which a folder is one run; any other folder is searched file by file."""
 
 FORMATS = (
     "Inspect logs (.eval, .json), results_*.json with samples_*.jsonl of lm-evaluation-harness, Every Eval Ever, run "
@@ -82,12 +84,16 @@ def collect(
     found: list[Found] = []
     losses: list[Loss] = []
     tables: list[_File] = []
+    known: set[Path] = set()
     for done, file in enumerate(files):
         if progress:
             progress(done, len(files))
         try:
             if file.reader is not None:
-                found += [Found(log, file.run) for log in file.reader.read(file.path, full=full)]
+                if _place(file.path) not in known:  # else a file beside it has given its samples
+                    logs = file.reader.read(file.path, full=full)
+                    found += [Found(log, file.run) for log in logs if _place(log.source.path) not in known]
+                    known |= {_place(log.source.path) for log in logs}
             else:
                 if not file.named:  # only whether it can be read: all tables are read together
                     read_tables([file.path], columns)
@@ -145,9 +151,13 @@ def _files(paths: Sequence[Path]) -> tuple[list[_File], list[Path]]:
     return files, ignored
 
 
+def _place(path: str | Path) -> Path:
+    return Path(path).resolve()
+
+
 def _walk(path: Path) -> Iterator[Path]:
     """The path itself where it is a file or a folder that a reader takes as a whole, else all files below it."""
-    if path.is_file() or reader_of(path) is not None:
+    if path.is_file() or any(r.NAME in OF_FOLDERS and r.recognises(path) for r in readers()):
         yield path
         return
     for child in sorted(path.iterdir()):
