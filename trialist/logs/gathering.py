@@ -1,0 +1,190 @@
+"""Rows of one log while its file is read -> the three tables of a ``Log``."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from trialist.folder import frame, schema_of
+from trialist.logs.log import Loss
+from trialist.records import (
+    ANSWER_COLUMNS,
+    ITEM_COLUMNS,
+    KEY_COLUMNS,
+    SCORE_COLUMNS,
+    ScorerKind,
+    Status,
+    ValueKind,
+    canonical_json,
+    sha256_hex,
+)
+
+SHOWN = 50
+"""Losses of one kind that are listed one by one; the rest is one count."""
+
+
+def content_hash(text: str, options: Sequence[str], target: str) -> str:
+    """Equal exactly where the model was asked the same, whatever the item's id: SHA-256 of the canonical JSON of
+    [input, options, target]."""
+    return sha256_hex(canonical_json([text, list(options), target]))
+
+
+class Losses:
+    """What is lost, listed until it would fill a screen, and counted to the end."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._listed: dict[str, list[Loss]] = {}
+        self._more: dict[str, int] = {}
+
+    def add(self, kind: str, sample: str, what: str) -> None:
+        listed = self._listed.setdefault(kind, [])
+        if len(listed) < SHOWN:
+            listed.append(Loss(self._path, sample, what))
+        else:
+            self._more[kind] = self._more.get(kind, 0) + 1
+
+    @property
+    def num(self) -> int:
+        return sum(map(len, self._listed.values())) + sum(self._more.values())
+
+    def all(self) -> tuple[Loss, ...]:
+        rest = [Loss(self._path, "", f"{count} more: {kind}") for kind, count in self._more.items()]
+        return (*(loss for listed in self._listed.values() for loss in listed), *rest)
+
+
+def lines_of(path: Path, losses: Losses, *, name: Callable[[bytes], str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file of JSON lines with their numbers, one line in memory at a time. A line that isn't one is a
+    loss; ``name`` finds what can still be said of it."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.strip():
+                continue
+            try:
+                found: Any = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                why = "isn't UTF-8" if isinstance(error, UnicodeDecodeError) else "isn't whole JSON"
+                losses.add("lines that can't be read", name(line), f"line {number} {why}")
+                continue
+            if not isinstance(found, dict):
+                losses.add("lines that are no object", "", f"line {number} is no object")
+                continue
+            # Escapes of half a character are valid JSON and no text.
+            yield number, cast("dict[str, Any]", whole_text(found) if HALF.search(line) else found)
+
+
+HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def whole_text(value: Any) -> Any:
+    """JSON values with every lone half of a character replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {whole_text(key): whole_text(part) for key, part in cast("dict[str, Any]", value).items()}
+    return [whole_text(part) for part in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+def plain(value: Any) -> Any:
+    """JSON values that can be written again: numbers that aren't finite become their names."""
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in cast("list[Any]", value)]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Gathering:
+    """Items, answers and scores in the order of the file. A measure that an attempt has no row for is filled in by
+    ``tables``, null, with ``absent`` as the reason: what ought to be scored is never left out."""
+
+    def __init__(self, task: str, arm: str, *, scorer_version: str, absent: str) -> None:
+        self.task = task
+        self._key: dict[str, Any] = {"arm": arm, "replicate": 0, "threat": "", "attack_run": 0, "dose": 0.0}
+        self._key["evaluation"] = task
+        self._version, self._absent = scorer_version, absent
+        self._items: list[dict[str, Any]] = []
+        self._answers: list[dict[str, Any]] = []
+        self._attempts: dict[tuple[str, int], None] = {}
+        self._scores: dict[str, list[Any]] = {name: [] for name in ("item", "epoch", "measure", "value", "weight")}
+        self._scores["reason"] = []
+        self.scorers: dict[str, tuple[str, ScorerKind, ValueKind | None]] = {}
+
+    def item(
+        self, name: str, *, text: str, options: Sequence[str], target: int | None, reference: str, hashed: str,
+        metadata: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        row = {
+            "id": name, "content_hash": hashed, "input": text, "options": list(options), "target": target,
+            "reference": reference, "cluster": name, "stratum": "", "metadata": canonical_json(metadata).decode(),
+        }  # fmt: skip
+        self._items.append(row)
+
+    def attempt(self, item: str, epoch: int) -> None:
+        """A score of every measure is wanted for this."""
+        self._attempts[item, epoch] = None
+
+    def answer(
+        self, item: str, epoch: int, *, text: str = "", logprobs: Sequence[float] = (), num_bytes: Sequence[int] = (),
+        status: Status = "ok", reason: str = "", asked_hash: str = "",
+    ) -> None:  # fmt: skip
+        row = {
+            **self._key, "item": item, "epoch": epoch, "status": status, "text": text, "logprobs": list(logprobs),
+            "num_tokens": [], "num_bytes": list(num_bytes), "reason": reason, "seed": 0, "asked_hash": asked_hash,
+        }  # fmt: skip
+        self._answers.append(row)
+
+    def score(
+        self, item: str, epoch: int, measure: str, value: float | None, *, reason: str = "", weight: float = 1.0
+    ) -> None:
+        row = {"item": item, "epoch": epoch, "measure": measure, "value": value, "weight": weight, "reason": reason}
+        for name, part in row.items():
+            self._scores[name].append(part)
+
+    def named(
+        self, measure: str, scorer: str, scorer_kind: ScorerKind = "program", kind: ValueKind | None = None
+    ) -> None:
+        """Who gives a measure. Without a ``kind``: binary where all values are 0 or 1, bounded where they lie between,
+        real otherwise."""
+        self.scorers.setdefault(measure, (scorer, scorer_kind, kind))
+
+    def tables(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        return frame(self._items, ITEM_COLUMNS), frame(self._answers, ANSWER_COLUMNS), self._score_table()
+
+    def _score_table(self) -> pl.DataFrame:
+        types = schema_of({name: SCORE_COLUMNS[name] for name in self._scores})
+        scores = pl.DataFrame(self._scores, schema=types)
+        attempts = pl.DataFrame(list(self._attempts), schema={"item": pl.String, "epoch": pl.Int32}, orient="row")
+        measures = pl.DataFrame({"measure": list(self.scorers)}, schema={"measure": pl.String})
+        wanted = attempts.with_row_index("row").join(measures.with_row_index("column"), how="cross")
+        full = wanted.join(scores, on=["item", "epoch", "measure"], how="left", maintain_order="left")
+        full = full.with_columns(
+            reason=pl.when(pl.col("reason").is_null()).then(pl.lit(self._absent)).otherwise("reason"),
+            weight=pl.col("weight").fill_null(1.0),
+        )
+        facts = [(name, *self._facts(full, name)) for name in self.scorers]
+        names = ("measure", "scorer", "scorer_kind", "kind")
+        known = pl.DataFrame(facts, schema=dict.fromkeys(names, pl.String), orient="row")
+        full = full.join(known, on="measure", how="left", maintain_order="left").sort("row", "column")
+        key = {name: pl.lit(value) for name, value in self._key.items()}
+        full = full.with_columns(**key, scorer_version=pl.lit(self._version))
+        types = schema_of({**KEY_COLUMNS, **SCORE_COLUMNS})
+        return full.select([pl.col(name).cast(types[name]) for name in SCORE_COLUMNS])
+
+    def _facts(self, scores: pl.DataFrame, measure: str) -> tuple[str, ScorerKind, ValueKind]:
+        scorer, scorer_kind, kind = self.scorers[measure]
+        return scorer, scorer_kind, kind or kind_of(scores.filter(pl.col("measure") == measure)["value"].drop_nulls())
+
+
+def kind_of(values: Iterable[float]) -> ValueKind:
+    """binary where all values are 0 or 1, bounded where all lie between, real otherwise."""
+    seen = set(values)
+    if seen <= {0.0, 1.0}:
+        return "binary"
+    return "bounded" if all(0 <= value <= 1 for value in seen) else "real"
