@@ -321,7 +321,9 @@ def test_hostile_text_can_only_be_read(say: Any) -> None:
         "arm.parquet", [1, None] * n, item=[f"{HOSTILE}{j // 2}" for j in range(2 * n)], model=names * n,
         measure=HOSTILE, category=HOSTILE,
     )  # fmt: skip
-    code, out, err = say("arm.parquet", "--compare", HOSTILE, "calm", "--by", "task,metric,stratum", "--claim", "above 0")
+    code, out, err = say(
+        "arm.parquet", "--compare", HOSTILE, "calm", "--by", "task,metric,stratum", "--claim", "above 0"
+    )
     assert (code, err) == (3, "")
     for text in ("\\x1b[31mred", "\\u202e[bold]x⏎"):
         assert text in out
@@ -398,7 +400,17 @@ def test_a_users_error(say: Any, arguments: list[str], says: list[str]) -> None:
 
 def test_json_holds_every_number_of_the_screen(say: Any) -> None:
     two_arms()
-    arguments = ["base.parquet", "tuned.parquet", "--compare", "tuned", "base", "--by", "task,metric,stratum", "--claim", "above 0"]
+    arguments = [
+        "base.parquet",
+        "tuned.parquet",
+        "--compare",
+        "tuned",
+        "base",
+        "--by",
+        "task,metric,stratum",
+        "--claim",
+        "above 0",
+    ]
     code, out, _err = say(*arguments, "--json")
     record = json.loads(out)
     assert record["exit_code"] == code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from trialist.cli.estimate_rows import metric_of, rows_of
 from trialist.errors import DataError, MeasurementUndefined
 from trialist.logs.arms import arms_of, compared
 from trialist.logs.blocks import Block, blocks_of
-from trialist.logs.collect import Collection, Progress, collect
+from trialist.logs.collect import Collection, Found, Progress, collect, listed
 from trialist.logs.table import INDEPENDENT
 from trialist.records import Verdict
 
@@ -69,16 +68,31 @@ def _paired(blocks: Iterable[Block]) -> Iterator[Paired]:
 
 def _of_logs(collection: Collection, blocks: Sequence[Block]) -> list[str]:
     """What the readers say, once for all logs that say it, and what the blocks found."""
-    said = Counter(note for log in collection.logs for note in dict.fromkeys(log.notes) if note != INDEPENDENT)
-    num = len(collection.logs)
-    notes = [note if count == num else f"{note} ({count} of {num} logs)" for note, count in said.items()]
+    said: dict[str, list[Found]] = {}
+    for one in collection.found:
+        for note in dict.fromkeys(one.log.notes):
+            if note != INDEPENDENT:
+                said.setdefault(note, []).append(one)
+    notes = [_where(ones, collection.found) + note for note, ones in said.items()]
     notes += [note for block in blocks for note in block.notes]
     alone = [block for block in blocks if not any(part.clustered_by for part in block.parts.values())]
     if len(alone) == len(blocks):
         notes.append(INDEPENDENT)
     elif alone:
-        notes.append(f"{', '.join(block.task for block in alone)}: {INDEPENDENT}")
+        names = [block.task for block in alone]
+        notes.append(f"{names[0] if len(names) == 1 else listed(names, 'task')}: {INDEPENDENT}")
     return notes
+
+
+def _where(some: Sequence[Found], every: Sequence[Found]) -> str:
+    """Which logs a note is about: nothing where it is all of them, their tasks where it is all logs of those."""
+    if len(some) == len(every):
+        return ""
+    tasks = list(dict.fromkeys(one.log.source.task for one in some))
+    if sum(one.log.source.task in tasks for one in every) == len(some):
+        return f"{tasks[0] if len(tasks) == 1 else listed(tasks, 'task')}: "
+    names = list(dict.fromkeys(one.path.name for one in some))
+    return f"{names[0] if len(names) == 1 else listed(names, 'log')}: "
 
 
 def _of_rows(blocks: Sequence[Block], rows: Sequence[Row], asked: Question) -> list[str]:

@@ -3,7 +3,7 @@ says, what could have been seen, what was lost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trialist.cli.estimate_records import Answers, Row, Said
 from trialist.cli.estimate_rows import NO_REASON
@@ -15,6 +15,7 @@ NUM_TITLES = 3
 NUM_LOSSES = 5
 LONGEST_REASON = 60
 POWER = ".8"
+SAME = 1e-9
 APART = 0.1
 """A tool's interval is shown where a limit differs by more than this share of our interval's width."""
 SAID_ABOVE = (" items missing (", " clusters, effective n ")
@@ -22,15 +23,22 @@ UNMATCHED = " items were attempted in only one of the two cells"
 
 
 def lines_of(found: Answers) -> Iterator[str]:
-    yield from _counts(found.rows)
     unmatched = sum(len(one.only_first) + len(one.only_second) for one in found.paired)
-    for row in found.rows:
-        yield from _missing(row)
-        yield from _warnings(row, unmatched)
-    for row in found.rows:
-        yield from _words(row)
-    yield from _seen(found.rows)
-    yield from _stated(found.rows)
+    rows = found.rows
+    yield from _grouped(pair for row in rows for pair in _counts(row))
+    yield from _grouped(pair for row in rows for pair in (*_missing(row), *_warnings(row, unmatched)))
+    yield from _grouped(pair for row in rows for pair in (*_words(row), *_seen(row)))
+    yield from _grouped(pair for row in rows for pair in _stated(row))
+    yield from _intervals(rows)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """``where: text``, a line for each text in order of its first place."""
+    places: dict[str, list[str]] = {}
+    for where, text in pairs:
+        places.setdefault(text, []).append(where)
+    for text, wheres in places.items():
+        yield f"{_several(list(dict.fromkeys(wheres)))}: {text}"
 
 
 def losses_of(found: Answers) -> Iterator[str]:
@@ -45,24 +53,20 @@ def name_of(one: Estimate) -> str:
     return one.cell.arm + (f" minus {one.contrast.arm}" if one.contrast else "")
 
 
-def _counts(rows: Sequence[Row]) -> Iterator[str]:
-    """How many items and clusters, rows with the same numbers together."""
-    titles: dict[str, list[str]] = {}
-    for row in rows:
-        if row.stratum:
-            continue
-        counts = {name_of(one): _count_text(one, row) for one in row.described}
-        if len(set(counts.values())) == 1:
-            counts = {"": next(iter(counts.values()))}
-        for name, text in counts.items():
-            titles.setdefault(text, []).append(f"{row.title}{', ' + name if name else ''}")
-    for text, names in titles.items():
-        yield f"{_several(names)}: {text}"
+def _counts(row: Row) -> Iterator[tuple[str, str]]:
+    """How many items and clusters."""
+    if row.stratum:
+        return
+    counts = {name_of(one): _count_text(one, row) for one in row.described}
+    if len(set(counts.values())) == 1:
+        counts = {"": next(iter(counts.values()))}
+    for name, text in counts.items():
+        yield f"{row.title}{', ' + name if name else ''}", text
 
 
 def _several(titles: Sequence[str]) -> str:
     more = len(titles) - NUM_TITLES
-    return "; ".join([*titles[:NUM_TITLES], *([f"{more} more rows"] if more > 0 else [])])
+    return "; ".join([*titles[:NUM_TITLES], *([f"{more} more"] if more > 0 else [])])
 
 
 def _count_text(one: Estimate, row: Row) -> str:
@@ -78,15 +82,15 @@ def _count_text(one: Estimate, row: Row) -> str:
     return text.rstrip(",")
 
 
-def _missing(row: Row) -> Iterator[str]:
+def _missing(row: Row) -> Iterator[tuple[str, str]]:
     for one in row.described:
         where = f"{row.name}, {name_of(one)}"
         if one.counts.missing:
             scored, attempted = format_count(one.counts.scored), format_count(one.counts.attempted)
             reasons = _reasons(row.missing.get(one.cell.arm, {})) if one.contrast is None else ""
-            yield f"{where}: {scored} of {attempted} items scored{reasons}{_worst(one)}"
+            yield where, f"{scored} of {attempted} items scored{reasons}{_worst(one)}"
         if one.reason:
-            yield f"{where}: {one.reason}" + (f" (next: {one.next_step})" if one.next_step else "")
+            yield where, one.reason + (f" (next: {one.next_step})" if one.next_step else "")
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
@@ -115,7 +119,7 @@ def _worst(one: Estimate) -> str:
     return f"; whatever the missing are, it lies in {limits}"
 
 
-def _warnings(row: Row, unmatched: int) -> Iterator[str]:
+def _warnings(row: Row, unmatched: int) -> Iterator[tuple[str, str]]:
     """Warnings, once for a row where all its estimates have them."""
     described = row.described
     for one in described:
@@ -123,46 +127,47 @@ def _warnings(row: Row, unmatched: int) -> Iterator[str]:
             if any(said in warning for said in SAID_ABOVE) or warning.startswith(f"{unmatched}{UNMATCHED}"):
                 continue
             shared = len(described) > 1 and all(warning in other.warnings for other in described)
-            yield f"{row.name}: {warning}" if shared else f"{row.name}, {name_of(one)}: {warning}"
+            yield row.name if shared else f"{row.name}, {name_of(one)}", warning
 
 
-def _words(row: Row) -> Iterator[str]:
+def _words(row: Row) -> Iterator[tuple[str, str]]:
     """Why there is no better or worse where the method refuses to say."""
-    if row.bounds is not None and row.bounds.lower is None and row.bounds.reason and row.difference is not None:
-        reason = row.bounds.reason
-        if reason != row.difference.reason:
-            step = f" (next: {row.bounds.next_step})" if row.bounds.next_step else ""
-            yield f"{row.name}, {name_of(row.difference)}: not better, worse or equivalent: {reason}{step}"
+    bounds = row.bounds
+    if bounds is None or bounds.lower is not None or row.difference is None or bounds.reason == row.difference.reason:
+        return
+    step = f" (next: {bounds.next_step})" if bounds.next_step else ""
+    yield f"{row.name}, {name_of(row.difference)}", f"not better, worse or equivalent: {bounds.reason}{step}"
 
 
-def _seen(rows: Sequence[Row]) -> Iterator[str]:
-    for row in rows:
-        if row.difference is None or row.stratum:
+def _seen(row: Row) -> Iterator[tuple[str, str]]:
+    if row.difference is None or row.stratum:
+        return
+    if row.detectable is not None:
+        yield row.title, f"you could have seen a difference of {format_value(row.detectable)} (power {POWER})"
+    elif row.undetectable and row.difference.value is not None:
+        yield row.title, f"what difference could have been seen isn't known: {row.undetectable}"
+
+
+def _stated(row: Row) -> Iterator[tuple[str, str]]:
+    """The tool's means, where they differ from ours or leave something out."""
+    for said in row.stated:
+        if said.ours is None or not said.why:
             continue
-        if row.detectable is not None:
-            yield f"{row.title}: you could have seen a difference of {format_value(row.detectable)} (power {POWER})"
-        elif row.undetectable and row.difference.value is not None:
-            yield f"{row.title}: what difference could have been seen isn't known: {row.undetectable}"
+        too = " too" if abs(said.value - said.ours) < SAME else ""
+        value = format_value(said.value, apart_from=None if too else said.ours)
+        yield f"{row.title}, {said.arm}", f"{said.tool} says {value}{too}: {said.why}"
 
 
-def _stated(rows: Sequence[Row]) -> Iterator[str]:
-    """The tool's numbers, where they differ from ours or leave something out."""
-    intervals: dict[str, list[str]] = {}
+def _intervals(rows: Sequence[Row]) -> Iterator[str]:
+    """The intervals that the tool's standard errors make, where they differ from ours."""
+    made: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         ours = {one.cell.arm: one for one in row.arms}
         for said in row.stated:
-            where = f"{row.title}, {said.arm}"
-            if said.ours is not None:
-                if said.why:
-                    too = " too" if abs(said.value - said.ours) < 1e-9 else ""
-                    value = format_value(said.value, apart_from=None if too else said.ours)
-                    yield f"{where}: {said.tool} says {value}{too}: {said.why}"
-            elif _apart(said, ours[said.arm]):
-                text = f"{said.tool}'s {said.metric}"
-                made = f"{where} {format_interval(said.low, said.high)}"
-                intervals.setdefault(f"{text}\n{said.why}", []).append(made)
-    for text, places in intervals.items():
-        what, why = text.split("\n")
+            if said.ours is None and _apart(said, ours[said.arm]):
+                place = f"{format_interval(said.low, said.high)} of {row.title}, {said.arm}"
+                made.setdefault((f"{said.tool}'s {said.metric}", said.why), []).append(place)
+    for (what, why), places in made.items():
         yield f"{what} makes {_several(places)}: {why}"
 
 

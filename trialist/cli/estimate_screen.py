@@ -30,7 +30,7 @@ def show(found: Answers, *, level: float) -> None:
     bounds = [row.bounds for row in found.rows if row.bounds is not None]
     if bounds:
         note = f"{', '.join(WORDS)}: from bounds that hold at any sample size, each at {(1 + level) / 2:g}"
-        _say(console, note + "; intervals and p describe")
+        _say(console, note + "; intervals and p describe; larger is taken as better")
     for method in _methods(bounds):
         _say(console, method, 2)
     for note in found.notes:
