@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ SUM: dict[str, Any] = {
 }
 PAIRS = ("f1", "mcc", "brier_score")
 
-TASKS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+Task = tuple[list[dict[str, Any]], dict[str, Any]]
+TASKS: dict[str, Task] = {
     "made_choices": (CHOICES, CHOICE),
     "made_shots": (CHOICES, {**CHOICE, "num_fewshot": 2, "fewshot_split": "test"}),
     "made_pairs": (CLAIMS, {**CHOICE, "metric_list": [{"metric": "acc", **MEAN}, *({"metric": m} for m in PAIRS)]}),
@@ -93,6 +94,19 @@ TASKS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
             "metric_list": [{"metric": "share", "aggregation": "nanmean", "higher_is_better": True}],
         },
     ),
+    "made_contexts": (
+        CLAIMS,
+        {
+            **CHOICE,
+            "doc_to_text": "{{gold}}",
+            "doc_to_target": "is odd",
+            "doc_to_choice": "{{[question, 'x ' + question]}}",
+        },
+    ),
+    "made_mutual": (
+        CHOICES,
+        {**CHOICE, "metric_list": [{"metric": "acc", **MEAN}, {"metric": "acc_mutual_info", **MEAN}]},
+    ),
     "made_part_a": (CHOICES[::2], CHOICE),
     "made_part_b": (CHOICES[1:8:2], CHOICE),
 }
@@ -102,7 +116,7 @@ def undefined(doc, results):
     share = float("nan") if size % 6 == 0 else (size % 10) / 10
     return {"share": share} if size != 4 else {}
 """
-GROUP = {
+GROUP: dict[str, Any] = {
     "group": "made_group",
     "task": ["made_part_a", "made_part_b"],
     "aggregate_metric_list": [{"metric": "acc", "weight_by_size": True}],
@@ -120,16 +134,18 @@ class Made:
     samples: dict[str, Path]
 
 
-def write_tasks(folder: Path) -> Path:
+def write_tasks(folder: Path, tasks: Mapping[str, Task] | None = None) -> Path:
+    tasks = TASKS if tasks is None else tasks
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "made_functions.py").write_text(FUNCTIONS)
-    for name, (rows, config) in TASKS.items():
+    for name, (rows, config) in tasks.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         where = {"data_files": {"test": str(folder / f"{name}.jsonl")}, "cache_dir": str(folder / "cache")}
         task = {"task": name, "dataset_path": "json", "dataset_kwargs": where, "test_split": "test", **config}
         text = yaml.safe_dump({**task, "metadata": {"version": 2.0}}, sort_keys=False)
         (folder / f"{name}.yaml").write_text(text.replace("'!function made_functions.undefined'", UNDEFINED))
-    (folder / "made_group.yaml").write_text(yaml.safe_dump(GROUP))
+    if set(GROUP["task"]) <= set(tasks):
+        (folder / "made_group.yaml").write_text(yaml.safe_dump(GROUP))
     return folder
 
 
@@ -172,7 +188,14 @@ def scripted(seed: str) -> Any:
 
 
 def run(
-    tasks: Path, out: Path, names: Sequence[str], *, seed: str = "a", model: str = "org/tiny", **options: Any
+    tasks: Path,
+    out: Path,
+    names: Sequence[str],
+    *,
+    seed: str = "a",
+    model: str = "org/tiny",
+    lm: Any = None,
+    **options: Any,
 ) -> Made:
     """Run the harness as its command line does, with a fresh index of tasks, and write its files."""
     from lm_eval import simple_evaluate
@@ -189,7 +212,7 @@ def run(
         fewshot_as_multiturn=False,
     )
     manager = TaskManager(include_path=str(tasks), include_defaults=False)
-    results = simple_evaluate(model=scripted(seed), tasks=list(names), task_manager=manager, **options)
+    results = simple_evaluate(model=lm or scripted(seed), tasks=list(names), task_manager=manager, **options)
     samples = results.pop("samples", None)
     tracker.save_results_aggregated(results=results, samples=samples)
     for name in samples or {}:

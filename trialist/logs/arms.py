@@ -78,9 +78,11 @@ def scores_of(arms: Arms) -> pl.DataFrame:
 
 
 def with_arm(log: Log, arm: str) -> Log:
-    """The log with its answers and scores under this arm."""
-    name = pl.lit(arm, dtype=pl.String).alias("arm")
-    return replace(log, answers=log.answers.with_columns(name), scores=log.scores.with_columns(name))
+    """The log with its answers and scores under this arm, and under the name of its task."""
+    names = [pl.lit(arm, dtype=pl.String).alias("arm")]
+    if log.source.task:
+        names.append(pl.lit(log.source.task).alias("evaluation"))
+    return replace(log, answers=log.answers.with_columns(names), scores=log.scores.with_columns(names))
 
 
 @dataclass(frozen=True)

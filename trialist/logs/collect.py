@@ -9,23 +9,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import polars as pl
-
 from trialist.errors import DataError, TrialistError
-from trialist.folder import schema_of
-from trialist.logs.log import Log, Loss, Reader, Source
-from trialist.logs.table import SUFFIXES, Columns, Read, read_tables
-from trialist.records import ANSWER_COLUMNS
+from trialist.logs import table_log
+from trialist.logs.log import Log, Loss, Reader
+from trialist.logs.table import SUFFIXES, Columns, read_tables
 
-READERS = ("inspect_log", "run_folder", "every_eval_ever", "lm_eval_log")
-"""Modules of this package, asked in this order; a file that none recognises and that ends like a table is one."""
+READERS = ("kept", "run_folder", "inspect_log", "every_eval_ever", "lm_eval_log", "table_log")
+"""Modules of this package, asked in this order."""
+OF_FOLDERS = ("kept log", "run folder")
+"""The formats (names of readers) in which a folder is one run; any other folder is searched file by file."""
 
 FORMATS = (
     "Inspect logs (.eval, .json), results_*.json with samples_*.jsonl of lm-evaluation-harness, Every Eval Ever, run "
     f"folders of this project, tables ({', '.join(SUFFIXES)})"
 )
-TABLE = "table"
-"""The format of a table's logs."""
 NUM_NAMED = 3
 """How many names a note lists before it only counts."""
 
@@ -35,14 +32,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Found:
-    """A log, and the path ``run`` as it was given below which it lies."""
+    """A log, the ``path`` it was read from, and the path ``run`` as it was given below which that lies."""
 
     log: Log
     run: Path
-
-    @property
-    def path(self) -> Path:
-        return Path(self.log.source.path)
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -60,11 +54,11 @@ class Collection:
 
 @dataclass(frozen=True)
 class _File:
-    """A file or folder to read: ``reader`` None means a table, ``named`` that the user gave this very path."""
+    """A file or folder to read; ``named``: the user gave this very path."""
 
     path: Path
     run: Path
-    reader: Reader | None
+    reader: Reader
     named: bool
 
 
@@ -82,33 +76,35 @@ def collect(
     found: list[Found] = []
     losses: list[Loss] = []
     tables: list[_File] = []
+    known: set[tuple[str, Path]] = set()
     for done, file in enumerate(files):
         if progress:
             progress(done, len(files))
+        name = file.reader.NAME
+        if (name, _place(file.path)) in known:  # a file beside it has given its samples
+            continue
         try:
-            if file.reader is not None:
-                found += [Found(log, file.run) for log in file.reader.read(file.path, full=full)]
-            else:
+            if name == table_log.NAME:
                 if not file.named:  # only whether it can be read: all tables are read together
                     read_tables([file.path], columns)
                 tables.append(file)
+                continue
+            logs = file.reader.read(file.path, full=full)
         except TrialistError as error:
             if file.named:
                 raise
             losses.append(Loss(str(file.path), "", str(error).splitlines()[0]))
-    notes: list[str] = []
-    if tables:
-        read = read_tables([file.path for file in tables], columns)
-        notes += read.notes
-        found += _of_tables(read, tables)
+            continue
+        found += [Found(log, file.run, file.path) for log in logs if (name, _place(log.source.path)) not in known]
+        known |= {(name, _place(log.source.path)) for log in logs}
     if progress:
         progress(len(files), len(files))
+    found += _of_tables(tables, columns)
     found.sort(key=lambda one: paths.index(one.run))
     _check_found(paths, found, losses)
-    if ignored:
-        notes.append(f"{listed([path.name for path in ignored], 'file')} in no known format, not read")
     losses += [loss for one in found for loss in one.log.losses]
-    return Collection(tuple(found), tuple(losses), tuple(dict.fromkeys(notes)))
+    notes = [f"{listed([path.name for path in ignored], 'file')} in no known format, not read"] if ignored else []
+    return Collection(tuple(found), tuple(losses), tuple(notes))
 
 
 @cache
@@ -129,25 +125,35 @@ def _files(paths: Sequence[Path]) -> tuple[list[_File], list[Path]]:
     seen: set[Path] = set()
     if not paths:
         raise DataError("nothing to read", seen="no path", allowed="files and folders of logs", next_step=FORMATS)
+    places = [_place(run) for run in paths]
+    twice = next((run for run, place in zip(paths, places, strict=True) if places.count(place) > 1), None)
+    if twice is not None:
+        raise DataError(
+            "paths have to be told apart", seen=f"{twice} twice", allowed="each path once", next_step="name it once"
+        )
     for run in paths:
         if not run.exists():
             raise DataError(f"{run}: no such file", next_step="check the path")
         for path in _walk(run):
-            place = path.resolve()
+            place = _place(path)
             if place in seen:
                 continue
             seen.add(place)
-            reader, named = reader_of(path), path == run
-            if reader is not None or (path.is_file() and (named or path.suffix.lower() in SUFFIXES)):
-                files.append(_File(path, run, reader, named))
+            reader = reader_of(path)
+            if reader is not None:
+                files.append(_File(path, run, reader, path == run))
             else:
                 ignored.append(path)
     return files, ignored
 
 
+def _place(path: str | Path) -> Path:
+    return Path(path).resolve()
+
+
 def _walk(path: Path) -> Iterator[Path]:
     """The path itself where it is a file or a folder that a reader takes as a whole, else all files below it."""
-    if path.is_file() or reader_of(path) is not None:
+    if path.is_file() or any(r.NAME in OF_FOLDERS and r.recognises(path) for r in readers()):
         yield path
         return
     for child in sorted(path.iterdir()):
@@ -160,14 +166,14 @@ def _walk(path: Path) -> Iterator[Path]:
             yield child
 
 
-def _of_tables(read: Read, files: Sequence[_File]) -> Iterator[Found]:
-    """A log for each arm of the tables, all with the same items, as one table of scores has them."""
-    for arm in read.arms:
-        by_name = [file for file in files if file.path.stem == arm.rpartition("/")[2]]
-        file = by_name[0] if len(by_name) == 1 else files[0]
-        source = Source(str(file.path), TABLE, "", "", model=arm)
-        answers = pl.DataFrame(schema=schema_of(ANSWER_COLUMNS))
-        yield Found(Log(source, read.items, answers, read.scores.filter(pl.col("arm") == arm)), file.run)
+def _of_tables(files: Sequence[_File], columns: Columns | None) -> Iterator[Found]:
+    """Tables are read together: their arms have to be told apart, and their items agree."""
+    if not files:
+        return
+    paths = [file.path for file in files]
+    for log in table_log.logs_of(read_tables(paths, columns), paths):
+        file = next((file for file in files if str(file.path) == log.source.path), files[0])
+        yield Found(log, file.run, file.path)
 
 
 def _check_found(paths: Sequence[Path], found: Sequence[Found], losses: Sequence[Loss]) -> None:
@@ -177,8 +183,8 @@ def _check_found(paths: Sequence[Path], found: Sequence[Found], losses: Sequence
         lost = [loss for loss in losses if Path(loss.path).is_relative_to(path)]
         if lost:
             raise DataError(f"{path}: no log in it could be read", seen=lost[0].what, next_step=f"check {lost[0].path}")
-        if len(paths) > 1 and any(path.resolve().is_relative_to(one.run.resolve()) for one in found):
-            continue  # it was given twice, or lies below another path
+        if any(_place(path).is_relative_to(_place(one.run)) for one in found):
+            continue  # another path holds it
         raise DataError(f"{path}: nothing here is a log", seen=_seen(path), allowed=FORMATS, next_step="check the path")
 
 

@@ -1,0 +1,279 @@
+"""Samples, one after the other -> the tables of a ``Log``. Only columns are kept, never the samples."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from trialist.logs.inspect_json import clean
+from trialist.logs.inspect_sample import Sample
+from trialist.logs.inspect_scores import NO_VALUE, Scorer, measure_name, shows_grading, values
+from trialist.records import ANSWER_COLUMNS, ITEM_COLUMNS, SCORE_COLUMNS
+
+CHUNK = 4096
+"""Rows held as Python objects before they become columns."""
+ABSENT, STOPPED, NOT_LOGGED = "not in the log", "stopped early", "samples not logged"
+OTHER_SHAPE = "score of another shape"
+ITEM_SCHEMA = {name: pl.List(pl.String) if "List" in kind else getattr(pl, kind) for name, kind in ITEM_COLUMNS.items()}
+ANSWER_SCHEMA = {"status": pl.String, "text": pl.String, "reason": pl.String, "asked_hash": pl.String}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What every row shares. ``scorers`` are those that the log declares."""
+
+    model: str
+    task: str
+    version: str
+    seed: int = 0
+    scorers: tuple[Scorer, ...] = ()
+    cluster: str = ""
+    group: str = ""
+
+
+@dataclass
+class _Measure:
+    rows: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    reasons: dict[int, str] = field(default_factory=dict[int, str])
+
+
+@dataclass
+class _Scorer:
+    """``roots``: samples to which it gave a single value that is missing, such as a NaN for a whole dictionary;
+    ``singles`` and ``tables``: samples to which it gave one value, and several by key."""
+
+    keys: dict[str, _Measure] = field(default_factory=dict[str, _Measure])
+    singles: array[int] = field(default_factory=lambda: array("q"))
+    tables: array[int] = field(default_factory=lambda: array("q"))
+    roots: dict[int, str] = field(default_factory=dict[int, str])
+    is_judge: bool = False
+
+
+class Tables:
+    """Collects samples. Rows are numbered as they come; of two records of a sample the later one counts."""
+
+    def __init__(self, place: Place, planned: Sequence[str]) -> None:
+        self._place = place
+        self._positions = {name: i for i, name in reversed(list(enumerate(planned)))}
+        self._rows: dict[tuple[str, int], int] = {}
+        self._items: dict[str, tuple[str, int]] = {}  # id -> content hash, position
+        self._kinds: dict[str, bool] = {}
+        self._epochs, self._order = array("i"), array("q")
+        self._row_items: list[str] = []
+        self._missing: list[str] = []
+        self._set_aside: list[str] = []
+        self._dropped: set[int] = set()
+        self._scorers = {s.name: _Scorer(is_judge=s.is_judge) for s in place.scorers}
+        self._item_rows: list[tuple[Any, ...]] = []
+        self._answer_rows: list[tuple[Any, ...]] = []
+        self._item_frames: list[pl.DataFrame] = []
+        self._answer_frames: list[pl.DataFrame] = []
+        self.losses: list[tuple[str, str]] = []
+        self.num_shortened = self.num_edited = self.num_scored_errors = self.num_set_aside = 0
+        self.first_edited = ""
+
+    def __len__(self) -> int:
+        return len(self._row_items) - len(self._dropped)
+
+    def has(self, name: str, epoch: int) -> bool:
+        return (name, epoch) in self._rows
+
+    def add(self, sample: Sample) -> None:
+        name = self._name(sample)
+        row = len(self._row_items)
+        old = self._rows.get((name, sample.epoch))
+        if old is not None:
+            self._dropped.add(old)
+            self.losses.append((_label(name, sample.epoch), "stands twice: the later record counts, as in Inspect"))
+        self._rows[name, sample.epoch] = row
+        position = self._item(name, sample)
+        self._row(name, sample.epoch, position, sample.missing, sample.set_aside)
+        asked = "" if self._items[name][0] == sample.asked.content_hash else sample.asked.content_hash
+        self._answer(sample.status, sample.text, sample.reason, asked or sample.asked.content_hash)
+        if asked:
+            self.losses.append((_label(name, sample.epoch), "asks something else than the same item in another record"))
+        self._scores(row, sample)
+        self.num_set_aside += bool(sample.set_aside)
+        self.num_scored_errors += sample.status == "error" and bool(sample.scores)
+        if sample.edited:
+            self.num_edited += len(sample.edited)
+            self.first_edited = self.first_edited or f"{_label(name, sample.epoch)}, {sample.edited[0]}"
+
+    def add_absent(self, name: str, epoch: int, reason: str) -> None:
+        """A sample that was planned and isn't there."""
+        if (name, epoch) in self._rows:
+            return
+        self._rows[name, epoch] = len(self._row_items)
+        if name not in self._items:
+            self._items[name] = ("", self._positions.get(name, len(self._positions) + len(self._items)))
+            self._item_rows.append((name, "", "", [], None, "", name, "", "{}"))
+        self._row(name, epoch, self._items[name][1], reason, "")
+        self._answer("missing", "", reason, "")
+        self._flush()
+
+    def _name(self, sample: Sample) -> str:
+        """The id as text. A number and a text that look the same are two items, of which the second gets a mark."""
+        text, is_text = clean(str(sample.id)), isinstance(sample.id, str)
+        if self._kinds.setdefault(text, is_text) == is_text:
+            return text
+        marked = f"{text} ({'text' if is_text else 'number'})"
+        if marked not in self._kinds:
+            self._kinds[marked] = True
+            self.losses.append((marked, f"its id looks like that of item {text}, one a number and one a text"))
+        return marked
+
+    def _item(self, name: str, sample: Sample) -> int:
+        known = self._items.get(name)
+        if known is not None:
+            return known[1]
+        asked, place = sample.asked, self._place
+        position = self._positions.get(clean(str(sample.id)), len(self._positions) + len(self._items))
+        self._items[name] = (asked.content_hash, position)
+        cluster = _metadata(sample.metadata, place.cluster) or name
+        group = _metadata(sample.metadata, place.group)
+        self._item_rows.append((
+            name, asked.content_hash, asked.input, list(asked.options), asked.target, asked.reference, cluster, group,
+            sample.metadata_json,
+        ))  # fmt: skip
+        self.num_shortened += asked.is_shortened
+        self._flush()
+        return position
+
+    def _row(self, name: str, epoch: int, position: int, missing: str, set_aside: str) -> None:
+        self._row_items.append(name)
+        self._epochs.append(epoch)
+        self._order.append(position)
+        self._missing.append(missing)
+        self._set_aside.append(set_aside)
+
+    def _answer(self, status: str, text: str, reason: str, asked: str) -> None:
+        self._answer_rows.append((status, text, reason, asked))
+
+    def _scores(self, row: int, sample: Sample) -> None:
+        for scorer, score in sample.scores.items():
+            known = self._scorers.setdefault(clean(scorer), _Scorer())
+            known.is_judge = known.is_judge or shows_grading(score)
+            found = list(values(score))
+            if found[0].key or found[0].value is not None:
+                (known.tables if found[0].key else known.singles).append(row)
+            for value in found:
+                if not value.key and value.value is None:
+                    known.roots[row] = value.reason
+                    continue
+                measure = known.keys.setdefault(value.key, _Measure())
+                if value.value is None:
+                    measure.reasons[row] = value.reason
+                else:
+                    measure.rows.append(row)
+                    measure.values.append(value.value)
+
+    def _flush(self, *, always: bool = False) -> None:
+        if len(self._answer_rows) >= CHUNK or (always and self._answer_rows):
+            self._answer_frames.append(pl.DataFrame(self._answer_rows, schema=ANSWER_SCHEMA, orient="row"))
+            self._answer_rows = []
+        if len(self._item_rows) >= CHUNK or (always and self._item_rows):
+            self._item_frames.append(pl.DataFrame(self._item_rows, schema=ITEM_SCHEMA, orient="row"))
+            self._item_rows = []
+
+    # --- tables ----------------------------------------------------------------------------------------------------
+
+    def measures(self) -> list[tuple[str, str, str]]:
+        """(measure, scorer, key). A scorer that scored nothing has the measures that the log declares."""
+        keys_of = {s.name: s.keys for s in self._place.scorers}
+        return [
+            (measure_name(scorer, key), scorer, key)
+            for scorer, known in self._scorers.items()
+            for key in (known.keys or dict.fromkeys(keys_of.get(scorer) or ("",)))
+        ]
+
+    def items(self) -> pl.DataFrame:
+        """ITEM_COLUMNS, in the order of the data set."""
+        self._flush(always=True)
+        frame = pl.concat([pl.DataFrame(schema=ITEM_SCHEMA), *self._item_frames], rechunk=False)
+        self._item_frames = []
+        return _sorted(frame, [self._items[name][1] for name in frame["id"]], None)
+
+    def answers(self) -> pl.DataFrame:
+        """ANSWER_COLUMNS, by item and epoch."""
+        self._flush(always=True)
+        frame = pl.concat([pl.DataFrame(schema=ANSWER_SCHEMA), *self._answer_frames], rechunk=False)
+        self._answer_frames = []
+        frame = self._keyed(frame).with_columns(
+            logprobs=pl.lit([], pl.List(pl.Float64)), num_tokens=pl.lit([], pl.List(pl.Int32)),
+            num_bytes=pl.lit([], pl.List(pl.Int32)), seed=pl.lit(self._place.seed, pl.UInt64),
+        )  # fmt: skip
+        return self._ordered(frame).select(list(ANSWER_COLUMNS))
+
+    def scores(self) -> pl.DataFrame:
+        """SCORE_COLUMNS, one measure after the other, each by item and epoch."""
+        frames = [self._measure(*measure) for measure in self.measures()]
+        empty = pl.DataFrame(schema={name: getattr(pl, kind) for name, kind in SCORE_COLUMNS.items()})
+        return pl.concat([empty, *frames], rechunk=False)
+
+    def _measure(self, measure: str, scorer: str, key: str) -> pl.DataFrame:
+        known = self._scorers[scorer]
+        cells = known.keys.get(key) or _Measure()
+        found = np.full(len(self._row_items), np.nan)
+        found[np.asarray(cells.rows, dtype=np.int64)] = np.asarray(cells.values)
+        reasons = list(self._missing)
+        for row in known.tables:
+            reasons[row] = NO_VALUE if key else OTHER_SHAPE
+        for row in known.singles:
+            reasons[row] = OTHER_SHAPE
+        for row, reason in (*known.roots.items(), *cells.reasons.items()):
+            reasons[row] = reason
+        for row in cells.rows:
+            reasons[row] = ""
+        for row, reason in enumerate(self._set_aside):
+            if reason:
+                found[row], reasons[row] = np.nan, reason
+        frame = pl.DataFrame({"value": found, "reason": reasons}, schema={"value": pl.Float64, "reason": pl.String})
+        frame = self._keyed(frame).with_columns(
+            value=pl.col("value").fill_nan(None), measure=pl.lit(measure), kind=pl.lit(_kind(found)),
+            scorer=pl.lit(scorer), scorer_version=pl.lit(self._place.version),
+            scorer_kind=pl.lit("judge" if known.is_judge else "program"), weight=pl.lit(1.0),
+        )  # fmt: skip
+        return self._ordered(frame).select(list(SCORE_COLUMNS))
+
+    def _keyed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(
+            arm=pl.lit(self._place.model), replicate=pl.lit(0, pl.Int32), threat=pl.lit(""),
+            attack_run=pl.lit(0, pl.Int32), dose=pl.lit(0.0), evaluation=pl.lit(self._place.task),
+            item=pl.Series(self._row_items, dtype=pl.String), epoch=pl.Series(np.asarray(self._epochs, np.int32)),
+        )  # fmt: skip
+
+    def _ordered(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if self._dropped:
+            kept = np.ones(len(frame), dtype=bool)
+            kept[list(self._dropped)] = False
+            order = np.asarray(self._order)[kept]
+            return _sorted(frame.filter(pl.Series(kept)), order, np.asarray(self._epochs)[kept])
+        return _sorted(frame, self._order, self._epochs)
+
+
+def _sorted(frame: pl.DataFrame, first: Any, second: Any) -> pl.DataFrame:
+    keys = [np.asarray(first)] if second is None else [np.asarray(second), np.asarray(first)]
+    places = np.lexsort(keys)
+    return frame if (places[1:] > places[:-1]).all() else frame[places]
+
+
+def _kind(found: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+    known = found[~np.isnan(found)]
+    if ((known == 0) | (known == 1)).all():
+        return "binary"
+    return "bounded" if ((known >= 0) & (known <= 1)).all() else "real"
+
+
+def _metadata(metadata: Mapping[str, Any], name: str) -> str:
+    value = metadata.get(name) if name else None
+    return "" if value is None else clean(str(value))
+
+
+def _label(name: str, epoch: int) -> str:
+    return f"{name} (epoch {epoch})"
