@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from trialist.folder import frame
+from trialist.logs.arms import Arms, arms_of
+from trialist.logs.collect import Collection, Found
 from trialist.logs.log import Log, Source
 from trialist.records import (
     ANSWER_COLUMNS,
@@ -67,6 +70,12 @@ def log(
         frame(answers, ANSWER_COLUMNS),
         frame(scores, SCORE_COLUMNS),
     )
+
+
+def arms(*logs: Log) -> Arms:
+    """The arms of logs as if each had been read from its own file."""
+    places = [Path(one.source.path) for one in logs]
+    return arms_of(Collection(tuple(Found(one, place, place) for one, place in zip(logs, places, strict=True))))
 
 
 def values(made: Log, measure: str) -> list[float | None]:

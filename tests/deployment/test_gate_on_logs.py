@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from made_logs import Row, item, log
+from made_logs import Row, arms, item, log
 
 from trialist.deployment.log_policy import Judged, on_logs
 from trialist.deployment.policy import Policy
 from trialist.errors import SpecError
-from trialist.logs.arms import Arms, arms_of
-from trialist.logs.collect import Collection, Found
+from trialist.logs.arms import Arms
 from trialist.logs.log import Log
 from trialist.measurement.proportions import lower_bound, upper_bound
-
-
-def arms(*logs: Log) -> Arms:
-    return arms_of(Collection(tuple(Found(one, Path(one.source.path)) for one in logs)))
 
 
 def made(right: int, of: int, *, model: str = "a", missing: int = 0, **more: Any) -> Log:

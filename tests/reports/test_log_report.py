@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_evidence import HOSTILE
 from made_logs import Row as Made
+from made_logs import arms as arms_of_logs
 from made_logs import item, log
 from test_report_page import Page
 
-from trialist.logs.arms import arms_of
 from trialist.logs.blocks import Block, Part, blocks_of
-from trialist.logs.collect import Collection, Found
 from trialist.logs.log import Log, Loss
 from trialist.measurement.estimand import Estimand, estimate
 from trialist.measurement.metrics import Metric, mean_between
@@ -33,7 +31,7 @@ MODELS = ("org/model-a", "org/model-b")
 
 
 def evidence_of(*logs: Log, compare: bool = True, losses: Sequence[Loss] = ()) -> LogEvidence:
-    arms = arms_of(Collection(tuple(Found(one, Path(one.source.path)) for one in logs)))
+    arms = arms_of_logs(*logs)
     names = (MODELS[0], MODELS[1]) if compare else None
     blocks = blocks_of(arms, names)
     rows = tuple(_row(block, measure) for block in blocks for measure in block.measures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ def command(
     ] = None,
     cluster: Annotated[str | None, typer.Option(help="Of logs: a key of the items' metadata, or item.")] = None,
     level: Annotated[float, typer.Option(help="Of the intervals of logs.")] = 0.95,
+    margin: Annotated[float | None, typer.Option(help="How large a difference may be and not matter.")] = None,
     items: Annotated[int, typer.Option(help="Of logs: items of each task that are shown.", min=0)] = 60,
     out: Annotated[
         Path | None,
@@ -35,15 +37,23 @@ def command(
 
         path = write_report(runs[0], out)
     else:
-        path = _of_logs(runs, compare, cluster, level, items, out or FILE, as_json)
+        path = _of_logs(runs, Wanted(compare, cluster, level, margin, items), out or FILE, silent=as_json)
     print_json({"report": str(path)}) if as_json else print(path)
     return 0
 
 
-def _of_logs(
-    runs: Sequence[Path], compare: tuple[str, str] | None, cluster: str | None, level: float, items: int, out: Path,
-    silent: bool,
-) -> Path:  # fmt: skip
+@dataclass(frozen=True)
+class Wanted:
+    """What a report on logs is to show."""
+
+    compare: tuple[str, str] | None
+    cluster: str | None
+    level: float
+    margin: float | None
+    items: int
+
+
+def _of_logs(runs: Sequence[Path], wanted: Wanted, out: Path, *, silent: bool) -> Path:
     from trialist import __version__
     from trialist.cli.bar import bar
     from trialist.cli.estimate import Question, answer_of
@@ -52,12 +62,12 @@ def _of_logs(
     from trialist.logs.blocks import blocks_of
     from trialist.logs.collect import collect
     from trialist.logs.facets import Facets
-    from trialist.logs.table import Columns
     from trialist.measurement.interval import check_share
-    from trialist.reports.log_evidence import LogEvidence, Row
+    from trialist.reports.log_evidence import LogEvidence, Row, Told
     from trialist.reports.log_page import render_logs
 
-    check_share("level", level)
+    check_share("level", wanted.level)
+    compare = wanted.compare
     with bar("reading", silent=silent) as progress:
         collection = collect(runs, full=True, progress=progress)
     arms = arms_of(collection)
@@ -69,13 +79,16 @@ def _of_logs(
     names = None
     if compare is not None:
         arms, names = compared(arms, *compare)
-    facets = Facets(cluster)
-    found = answer_of(collection, Question(Columns(), compare, level=level, facets=facets))
-    rows = tuple(Row(row.task, row.measure, row.arms, row.difference, row.words, row.judged) for row in found.rows)
-    evidence = LogEvidence(
-        blocks_of(arms, names, facets), tuple(arms.logs), rows, names, collection.losses, tuple(found.notes), level
-    )
-    page = render_logs(evidence, version=__version__, most_items=items)
+    question = Question(facets=Facets(wanted.cluster), compare=names, level=wanted.level, margin=wanted.margin)
+    found = answer_of(collection, question)
+    rows = tuple(
+        Row(row.task, row.measure, row.arms, row.difference, row.words, row.judged, row.detectable,
+            tuple(Told(one.arm, one.metric, one.value, one.ours, one.why) for one in row.stated))
+        for row in found.rows
+    )  # fmt: skip
+    blocks = blocks_of(arms, names, question.facets)
+    evidence = LogEvidence(blocks, tuple(arms.logs), rows, names, collection.losses, found.notes, wanted.level)
+    page = render_logs(evidence, version=__version__, most_items=wanted.items)
     try:
         out.write_text(page, encoding="utf-8")
     except OSError as error:

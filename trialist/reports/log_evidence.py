@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-import polars as pl
-
 from trialist.logs.blocks import Block, Part
 from trialist.logs.log import Loss
 from trialist.records import Estimate
@@ -16,9 +14,20 @@ from trialist.reports.palette import Look, looks_of
 
 
 @dataclass(frozen=True)
+class Told:
+    """A number that a tool computed itself of ``arm``, ours beside it, and why they differ."""
+
+    arm: str
+    metric: str
+    value: float
+    ours: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Row:
     """One measure of one task: an estimate an arm, and the difference with its word (better, worse, equivalent, can't
-    tell). ``judged``: a model graded it."""
+    tell). ``judged``: a model graded it; ``detectable``: the difference that could have been seen."""
 
     task: str
     measure: str
@@ -26,6 +35,8 @@ class Row:
     difference: Estimate | None = None
     word: str = ""
     judged: bool = False
+    detectable: float | None = None
+    told: tuple[Told, ...] = ()
 
     @property
     def name(self) -> str:
@@ -80,8 +91,3 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 def _last(name: str) -> str:
     return name if " (" in name else name.rpartition("/")[2] or name
-
-
-def is_judged(scores: pl.DataFrame, measure: str) -> bool:
-    """Whether a model gave scores of this measure."""
-    return bool(((scores["measure"] == measure) & (scores["scorer_kind"] == "judge")).any())

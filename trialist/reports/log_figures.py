@@ -11,7 +11,7 @@ from trialist.reports.forest import Band
 from trialist.reports.log_evidence import LogEvidence, Row
 from trialist.reports.log_items import anchor_of
 from trialist.reports.markup import Html, Node, details, element, join, table, text
-from trialist.wording import format_count, format_estimate
+from trialist.wording import format_count, format_estimate, format_value
 
 MOST_BANDS = 40
 LABELS = (250, 96)
@@ -89,7 +89,7 @@ def _short(short: Mapping[str, str], cell: Cell) -> Cell:
 
 def _table(evidence: LogEvidence, rows: Sequence[Row]) -> Html:
     one, other = evidence.compare or ("", "")
-    head = ["outcome", "difference", "in words", "pairs", "scored pairs"]
+    head = ["outcome", "difference", "in words", "could have been seen", "pairs", "scored pairs"]
     body: list[list[Node]] = []
     for row in rows:
         e = row.difference
@@ -98,7 +98,13 @@ def _table(evidence: LogEvidence, rows: Sequence[Row]) -> Html:
         unit = "share" if row.in_unit else "value"
         numbers = (format_estimate(e, unit=unit), row.word or "can't tell")
         counts = (format_count(e.counts.attempted), format_count(e.counts.scored))
-        shown = [element("span", numbers[0], cls="number"), element("b", numbers[1])]
+        seen = "" if row.detectable is None else format_value(row.detectable, unit=unit)
+        shown = [
+            element("span", numbers[0], cls="number"),
+            element("b", numbers[1]),
+            element("span", seen, cls="number"),
+        ]
         body.append([text(row.name), *shown, *(element("span", n, cls="number") for n in counts)])
-    said = f"{one} minus {other}: larger values are taken as better; words rest on bounds that hold at any sample size"
-    return table(head, body, caption=text(said))
+    note = f"{one} minus {other}: larger values are taken as better. Words rest on bounds that hold at any sample size"
+    seen = "what could have been seen has power .8 and takes the spread from these data"
+    return table(head, body, caption=text(f"{note}; {seen}."))

@@ -6,7 +6,7 @@ from trialist.logs.log import Log, Source
 from trialist.records import canonical_json
 from trialist.reports.log_evidence import LogEvidence
 from trialist.reports.markup import Html, Node, code, details, element, join, pairs, table, text
-from trialist.wording import format_count, format_estimate, format_number
+from trialist.wording import format_count, format_number
 
 MOST_LOSSES = 40
 
@@ -90,19 +90,15 @@ def _json(value: object) -> str:
 
 
 def _stated(evidence: LogEvidence) -> Html | None:
-    """What the tools say themselves, beside our value of the same measure."""
-    ours = {(row.task, row.measure, e.cell.arm): e for row in evidence.rows for e in row.arms}
+    """What the tools say themselves, our number beside it, and the reason for the difference."""
     rows: list[list[Node]] = []
-    for block, part in evidence.parts():
-        for log in part.logs:
-            for one in log.stated:
-                mine = ours.get((block.task, one.measure, part.arm))
-                name = " ".join(word for word in (one.metric, one.group, one.reducer) if word)
-                value = "" if mine is None or one.group else format_estimate(mine)
-                told = element("span", format_number(one.value), cls="number")
-                rows.append([text(f"{block.task}: {one.measure}"), text(part.arm), text(name), told, text(value)])
+    for row in evidence.rows:
+        for one in row.told:
+            ours = "" if one.ours is None else format_number(one.ours)
+            numbers = (element("span", n, cls="number") for n in (format_number(one.value), ours))
+            rows.append([text(row.name), text(evidence.short[one.arm]), text(one.metric), *numbers, text(one.why)])
     if not rows:
         return None
-    head = ["outcome", "arm", "the tool's", "its value", "our mean with interval"]
+    head = ["outcome", "arm", "metric", "the tool's", "ours", "why they differ"]
     listed = table(head, rows, caption="What the tools computed themselves")
     return details(f"What the tools computed themselves ({format_count(len(rows))})", listed)
