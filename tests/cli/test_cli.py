@@ -102,7 +102,7 @@ def test_json_is_one_object_with_stable_names(trialist: Command, tmp_path: Path)
     [
         (["run", "none.yaml"], ["none.yaml"]),
         (["run"], ["next"]),
-        (["gate", "."], ["not a run folder"]),
+        (["gate", "."], ["none is given"]),
         (["list", "evaluation"], ["did you mean 'evaluations'?"]),
         (["list", "evaluations", "bqq"], ["did you mean 'bbq'?"]),
         (["organism", "build", "hasard"], ["hazard"]),
