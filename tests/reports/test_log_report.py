@@ -179,7 +179,9 @@ def test_measures_beyond_the_unit_have_their_own_axis():
     [
         (["org/a", "org/b"], ["a", "b"]),
         (["x/a", "y/a"], ["x/a", "y/a"]),
-        (["m (runs/old)", "m (runs/new)"], ["m (runs/old)", "m (runs/new)"]),
+        (["m (runs/old)", "m (runs/new)"], ["old", "new"]),
+        (["m (a/log)", "m (b/log)", "n"], ["m (a/log)", "m (b/log)", "n"]),
+        (["m (a/log)", "m (b/log)"], ["a/log", "b/log"]),
         (["o/large-model-name-7b", "o/large-model-name-70b"], ["…7b", "…70b"]),
         (["a"], ["a"]),
     ],

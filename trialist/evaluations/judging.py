@@ -18,8 +18,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from trialist.errors import ModelError, Problem, RunFolderError, SpecError
-from trialist.evaluations.scoring import unread
-from trialist.evaluations.text_scorers import target_of
+from trialist.evaluations.text_scorers import target_of, why_unread
 from trialist.folder import storage_error
 from trialist.models.protocol import Choose, Failure, Keyed, Model, Reply, Request
 from trialist.records import Answer, Item, Score, ScorerKind, canonical_json, seed_of, sha256_hex
@@ -85,7 +84,7 @@ class Judge:
     def settled(self, item: Item, answer: Answer) -> tuple[float | None, str] | None:
         """What needs no judge: an answer that can't be read, an item without the target that the template asks for, and
         an empty answer where there is a right one. None: the judge is to be asked."""
-        if reason := unread(answer):
+        if reason := why_unread(answer):
             return None, reason
         if "{target}" not in self.template:
             return None

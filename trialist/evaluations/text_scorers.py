@@ -35,7 +35,7 @@ class TextScorer:
 
     def score(self, item: Item, answer: Answer, measure: str) -> Score:
         """One measure of one answer."""
-        reason = unread(answer)
+        reason = why_unread(answer)
         value, said = (None, reason) if reason else self.grade(item, answer)
         kind = "binary" if value in (None, 0.0, 1.0) else "real" if not 0 <= value <= 1 else "bounded"
         return Score(measure, value, kind, self.name, self.version, self.kind, reason=said)
@@ -56,6 +56,11 @@ def text_scorer(name: str, *, group: int | None = None) -> TextScorer:
     if kind == "pattern" and setting:
         return TextScorer(name if group is None else f"{name} group {group}", _targeted(_pattern(setting, group)))
     raise NameUnknown("scorer", name, NAMES, see="docs/logs/rescore.md")
+
+
+def why_unread(answer: Answer) -> str:
+    """``scoring.unread``; a reason that says the status itself stands as it is."""
+    return answer.reason if answer.reason.startswith(f"{answer.status}: ") else unread(answer)
 
 
 def target_of(item: Item) -> str:

@@ -99,7 +99,8 @@ def _reading(item: Item, reading: Reading) -> Html:
         return element("p", "not asked", cls="missing")
     parts: list[Node] = []
     if answer.status != "ok":
-        reason = f"{answer.status}: {answer.reason}" if answer.reason else answer.status
+        told = answer.reason.startswith(f"{answer.status}: ")
+        reason = f"{answer.status}: {answer.reason}" if answer.reason and not told else answer.reason or answer.status
         parts.append(element("p", text(reason, limit=REASON_LIMIT), cls="missing"))
     if answer.logprobs and item.options:
         parts.append(_options(item, answer))

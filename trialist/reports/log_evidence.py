@@ -79,15 +79,15 @@ class LogEvidence:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """``openai/gpt-4o`` and ``openai/gpt-4o-mini`` -> ``gpt-4o`` and ``gpt-4o-mini``; names stay different."""
-    if len(names) < 2:
-        return [_last(name) for name in names]
-    last = [_last(name) for name in names]
-    kept = last if len(set(last)) == len(set(names)) else list(names)
+    """Without what all of them share: ``openai/gpt-4o`` and ``openai/gpt-4o-mini`` -> ``gpt-4o`` and ``gpt-4o-mini``;
+    ``gpt-4o (runs/old)`` and ``gpt-4o (runs/new)`` -> ``old`` and ``new``. Names stay different."""
+    inside = [re.fullmatch(r"(.*) \((.*)\)", name) for name in names]
+    of_one = len(names) > 1 and all(inside) and len({match[1] for match in inside if match}) == 1
+    whole = [match[2] for match in inside if match] if of_one else list(names)
+    last = [name if " (" in name else name.rstrip("/").rpartition("/")[2] or name for name in whole]
+    kept = last if len(set(last)) == len(set(names)) else whole
+    if len(kept) < 2:
+        return kept
     prefix = "".join(chars[0] for chars in takewhile(lambda chars: len(set(chars)) == 1, zip(*kept, strict=False)))
     cut = max((match.end() for match in re.finditer(r"[-_/:. (]", prefix)), default=0)
     return [f"…{name[cut:]}" for name in kept] if cut >= 12 else kept
-
-
-def _last(name: str) -> str:
-    return name if " (" in name else name.rpartition("/")[2] or name

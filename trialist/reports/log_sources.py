@@ -18,7 +18,7 @@ def notes_section(evidence: LogEvidence) -> Html:
             place = f"{row.name}, {e.cell.arm}" + (f" minus {e.contrast.arm}" if e.contrast else "")
             for said in (*e.warnings, *([f"undefined: {e.reason}"] if e.value is None else [])):
                 warned.setdefault(said, []).append(place)
-    lines = [text(note) for note in dict.fromkeys([*evidence.notes, *_of_logs(evidence)])]
+    lines = [text(note, limit=600) for note in dict.fromkeys([*evidence.notes, *_of_logs(evidence)])]
     lines += [
         join([text(said), " ", element("span", text(_places(places)), cls="note")]) for said, places in warned.items()
     ]
