@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from trialist.logs.log import Log
 from trialist.wording import format_count, format_value, visible
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+MOST_REASONS = 4
 ORDER = ("1", "between", "0", "other", "missing")
 
 
@@ -126,6 +128,11 @@ def _show(compared: Sequence[tuple[Log, Sequence[Agreement]]], measure: str, sco
         head = " · ".join(part for part in (log.source.task, log.source.model) if part) or log.source.path
         scored = f"{format_count(len(new) - new['value'].null_count())} of {format_count(len(new))} answers scored"
         console.print(Text(visible(f"{head}: {scored} by {measure}"), "bold"))
+        lacking = Counter(new.filter(new["value"].is_null())["reason"].to_list())
+        for reason, number in lacking.most_common(MOST_REASONS):
+            console.print(Text(visible(f"  missing {format_count(number)}: {reason or 'no reason given'}")))
+        if len(lacking) > MOST_REASONS:
+            console.print(f"  and {len(lacking) - MOST_REASONS} other reasons")
         for one in found:
             console.print(_table(one, measure))
             share = f", {format_value(one.same / one.both)}" if one.both else ""

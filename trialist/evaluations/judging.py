@@ -169,7 +169,7 @@ def verdict_of(reply: Reply | Failure) -> Verdict:
     yes, no = reply.logprobs
     mass = math.exp(min(yes, 0.0)) + math.exp(min(no, 0.0))
     if mass < LEAST_MASS:
-        return Verdict(None, f"the judge says neither yes nor no (probability {mass:.1e} together)")
+        return Verdict(None, f"the judge says neither yes nor no (less than {LEAST_MASS:g} on both)")
     if yes == no:
         return Verdict(None, "the judge finds yes and no equally probable")
     return Verdict(float(yes > no))
