@@ -94,3 +94,54 @@ def without(log: Log, *ids: str) -> Log:
     """The log without the scores and items of ``ids``."""
     items = log.items.filter(~pl.col("id").is_in(ids))
     return replace(log, items=items, scores=log.scores.filter(~pl.col("item").is_in(ids)))
+
+
+def harness(
+    folder: Path, model: str, tasks: Mapping[str, Sequence[tuple[Mapping[str, Any], float]]], *, cut: str = "",
+    date: str = "2026-01-01T00-00-00.1",
+) -> None:  # fmt: skip
+    """The files of a run of lm-evaluation-harness, as few as its reader takes: task -> (document, acc) of each item.
+    The last line of the task ``cut`` is written by half."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = {
+        "results": {
+            task: {"alias": task, "acc,none": float(np.mean([x for _, x in rows])),
+                   "acc_stderr,none": float(np.std([x for _, x in rows], ddof=1) / np.sqrt(len(rows)))}
+            for task, rows in tasks.items()
+        },
+        "model_name": model, "lm_eval_version": "0.4.13",
+        "n-samples": {task: {"original": len(rows), "effective": len(rows)} for task, rows in tasks.items()},
+    }  # fmt: skip
+    Path(folder, f"results_{date}.json").write_text(json.dumps(results))
+    for task, rows in tasks.items():
+        lines = [
+            json.dumps({"doc_id": i, "doc": dict(doc), "target": "0", "arguments": {}, "filter": "none",
+                        "metrics": ["acc"], "resps": [["x"]], "filtered_resps": ["x"], "acc": x})
+            for i, (doc, x) in enumerate(rows)
+        ]  # fmt: skip
+        text = "\n".join(lines)
+        Path(folder, f"samples_{task}_{date}.jsonl").write_text(text[:-40] if task == cut else text)
+
+
+def two_runs(folder: Path) -> None:
+    """``base`` and ``tuned`` of one model: 300 questions in four wordings each, and 200 sums."""
+    generator = np.random.default_rng(11)
+    hard, plus = np.repeat(generator.random(300), 4), generator.random(200)
+    places = [f"Place {i // 4}" for i in range(1200)]
+    wordings = (
+        "What is the capital of {}?",
+        "Name the capital of {}.",
+        "{}: its capital?",
+        "Where does {} govern from?",
+    )
+    for name, gain in (("base", 0.0), ("tuned", 0.06)):
+        noise = np.random.default_rng(len(name)).random(1400)
+        right = (0.75 * noise[:1200] + hard < 0.95 + gain).astype(float)
+        sums = (0.3 * noise[1200:] + plus < 0.8 + gain / 6).astype(float)
+        capitals = [({"question": wordings[i % 4].format(places[i]), "question_id": i // 4}, float(right[i]))
+                    for i in range(1200)]  # fmt: skip
+        harness(
+            folder / name, f"lab/{name}",
+            {"capitals": capitals, "sums": [({"question": f"{i} + {i}?"}, float(x)) for i, x in enumerate(sums)]},
+            cut="sums" if name == "tuned" else "",
+        )  # fmt: skip

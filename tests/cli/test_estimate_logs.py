@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from logs_made import keep, made, without
+from logs_made import keep, made, two_runs, without
 
 from trialist.cli.app import start
 from trialist.logs.log import Log, Stated
@@ -333,3 +335,17 @@ def test_no_torch_is_imported(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_guide_runs_as_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two_runs(Path("runs"))
+    page = (Path(__file__).parents[2] / "docs/logs/README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\$ trialist estimate ([^\n]*)\n(.*?)```", page, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 2
+    for line, screen in shown:
+        assert start(["estimate", *shlex.split(line)]) == 0
+        said = capsys.readouterr()
+        assert said.err == ""
+        assert [row.rstrip() for row in said.out.splitlines()] == screen.splitlines()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})  # noqa: S102 - our own page

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import polars as pl
 import pytest
-from logs_made import keep, made
+from logs_made import harness, keep, made
 
 import trialist
 from trialist.errors import DataError, MeasurementUndefined, NameUnknown
@@ -28,18 +27,8 @@ def table(path: str, rows: int = 4) -> Path:
     return Path(path)
 
 
-def harness(
-    folder: str, task: str, values: list[float], model: str = "org/tiny", date: str = "2026-01-01T00-00-00.1"
-) -> None:
-    """The files of a run of lm-evaluation-harness, as few as its reader takes."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    results = {"results": {task: {"alias": task, "acc,none": sum(values) / len(values)}}, "model_name": model,
-               "n-samples": {task: {"original": len(values), "effective": len(values)}}}  # fmt: skip
-    Path(folder, f"results_{date}.json").write_text(json.dumps(results))
-    rows = [{"doc_id": i, "doc": {"question": f"{task} {i}"}, "target": "0", "arguments": {}, "filter": "none",
-             "metrics": ["acc"], "resps": [["x"]], "filtered_resps": ["x"], "acc": x}
-            for i, x in enumerate(values)]  # fmt: skip
-    Path(folder, f"samples_{task}_{date}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+def run(folder: str, values: list[float], **options: str) -> None:
+    harness(Path(folder), "org/tiny", {"sums": [({"question": str(i)}, x) for i, x in enumerate(values)]}, **options)
 
 
 # --- what is read ----------------------------------------------------------------------------------------
@@ -50,7 +39,7 @@ def test_folders_are_searched_and_every_file_is_read_once(place: Path) -> None:
     table("logs/deep/er/b.csv")
     table("logs/.hidden/c.csv")
     table("logs/.d.csv")
-    harness("logs/lm", "sums", [1, 0, 1])
+    run("logs/lm", [1, 0, 1])
     keep(place / "logs/kept", made([1, 0], model="k"), made([1, 0], model="k", task="facts"))
     Path("logs/notes.txt").write_text("nothing")
     found = collect([Path("logs/deep"), Path("logs")])
@@ -137,7 +126,7 @@ def test_below_one_path_folders_tell_apart_then_files(place: Path) -> None:
     keep(place / "logs/second", made([1, 0]))
     assert list(arms("logs").logs) == ["m (first)", "m (second)"]
     for date in ("2026-01-01T00-00-00.1", "2026-01-02T00-00-00.1"):
-        harness("lm", "sums", [1, 0], date=date)
+        run("lm", [1, 0], date=date)
     assert list(arms("lm").logs) == [f"org/tiny (results_2026-01-0{day}T00-00-00.1)" for day in (1, 2)]
     keep(place / "twice", made([1, 0]), made([1, 0]))
     with pytest.raises(DataError, match="several logs of one task by one model"):
