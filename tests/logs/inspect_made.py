@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import gc
 import os
+import shutil
+import tempfile
+import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +36,7 @@ from inspect_ai.solver import generate, multiple_choice, solver, use_tools
 from inspect_ai.tool import tool
 
 Reply = Callable[[str], str]
+REDUCERS = ["mean", "median", "mode", "max", "pass_at_2", "pass_k_2", "at_least_2", "majority"]
 WORDS = ("red", "green", "blue", "amber")
 
 
@@ -54,10 +60,36 @@ def run(task: Any, place: Path, reply: Reply, **options: Any) -> EvalLog:
     given: dict[str, Any] = {"display": "none", "fail_on_error": False, "log_realtime": False, **options}
     model = given.pop("model", None) or scripted(reply)
     place.mkdir(parents=True, exist_ok=True)
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         log = evaluate(task, model=model, log_dir=str(place), **given)[0]
-    gc.collect()
+        gc.collect()  # Inspect leaves streams open; their warnings are due here
     return log
+
+
+@cache
+def shelf() -> Path:
+    """A folder of this process for logs that several tests read."""
+    place = Path(tempfile.mkdtemp(prefix="trialist-logs-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return place
+
+
+@cache
+def stored(name: str) -> Path:
+    """One of the logs below, made once."""
+    makers: dict[str, Callable[[Path], EvalLog]] = {
+        "options": options_log,
+        "several": lambda place: several(place, seed=7),
+        "several-json": lambda place: several(place, seed=7, log_format="json"),
+        "mean": lambda place: by_epochs(place, None),
+        "reducers": lambda place: by_epochs(place, REDUCERS),
+        "no-reducer": lambda place: by_epochs(place, []),
+        "troubles": troubles,
+        "agents": agents,
+        "stopped": lambda place: troubles(place, fail_on_error=True, max_samples=1),
+    }
+    return Path(makers[name](shelf() / name).location)
 
 
 def numbered(text: str) -> int:
@@ -258,3 +290,18 @@ def agents(place: Path, count: int = 4) -> EvalLog:
     task = Task(MemoryDataset(listed), solver=[use_tools(weigh()), generate()], scorer=includes(), name="agents")
     model = get_model("mockllm/model", custom_outputs=answer, memoize=False)
     return run(task, place, str, model=model)
+
+
+def half_written(place: Path, count: int = 9) -> Path:
+    """A copy of a log as it stood while the run was at its last sample."""
+    place.mkdir(parents=True, exist_ok=True)
+    copy = place / "half.eval"
+
+    def reply(text: str) -> str:
+        if numbered(text) == count:
+            shutil.copy(next((place / "run").glob("*.eval")), copy)
+        return colour(lambda n: n % 2 == 0)(text)
+
+    task = Task(MemoryDataset(questions(count)), solver=generate(), scorer=[match(), shade()], name="half")
+    run(task, place / "run", reply, max_samples=1, log_buffer=1)
+    return copy

@@ -438,8 +438,15 @@ def test_files_of_older_versions(copied: Callable[[str], Path]) -> None:
 
     path = copied("made_choices")
     before = one(path, full=True)
-    log = one(edit(path, change), full=True)
+    path = edit(path, change).rename(path.with_suffix(".json"))
+    (results,) = path.parent.glob("results_*.json")
+    content = json.loads(results.read_text())
+    results.write_text(json.dumps({**content, "group_subtasks": {"made_choices": []}}))
+    log = one(path, full=True)
+    for place in (results, path.parent):
+        assert one(place, full=True).scores.equals(log.scores)
     assert log.scores.equals(before.scores)
+    assert log.stated == before.stated
     assert log.answers["logprobs"].equals(before.answers["logprobs"])
     assert log.items["content_hash"].equals(before.items["content_hash"])
     assert log.losses == ()

@@ -70,11 +70,15 @@ def _of_logs(collection: Collection, blocks: Sequence[Block]) -> list[str]:
     """What the readers say, once for all logs that say it, and what the blocks found."""
     said: dict[str, list[Found]] = {}
     for one in collection.found:
-        for note in dict.fromkeys(one.log.notes):
+        status, notes = one.log.source.status, list(one.log.notes)
+        if status not in ("success", "") and not any(f"'{status}'" in note for note in notes):
+            notes.insert(0, f"the run has the status '{status}'")
+        for note in dict.fromkeys(notes):
             if note != INDEPENDENT:
                 said.setdefault(note, []).append(one)
     notes = [_where(ones, collection.found) + note for note, ones in said.items()]
     notes += [note for block in blocks for note in block.notes]
+    blocks = [block for block in blocks if block.parts]
     alone = [block for block in blocks if not any(part.clustered_by for part in block.parts.values())]
     if len(alone) == len(blocks):
         notes.append(INDEPENDENT)
@@ -100,7 +104,7 @@ def _of_rows(blocks: Sequence[Block], rows: Sequence[Row], asked: Question) -> l
     if "metric" not in asked.by and any(len(block.measures) > 1 for block in blocks):
         notes.append("the first measure of each task alone: --by task,metric for all")
     if asked.bounds is None:
-        graded = dict.fromkeys(name for block in blocks for name in _unit_graded(block))
+        graded = dict.fromkeys(name for block in blocks if block.parts for name in _unit_graded(block))
         notes += [f"'{name}' lies in [0, 1], which is taken as its range (--range LOW HIGH)" for name in graded]
     num_claims = sum(len(row.claims) for row in rows)
     if num_claims > 1:

@@ -10,6 +10,7 @@ import polars as pl
 from trialist.cli.estimate_records import Said
 from trialist.logs.blocks import Block, Part
 from trialist.logs.log import Log, Stated
+from trialist.logs.planned import ABSENT
 from trialist.measurement.clustered import aggregate, standard_error
 from trialist.measurement.interval import normal_quantile
 from trialist.records import Estimate
@@ -55,6 +56,11 @@ def _why_value(said: Stated, rows: pl.DataFrame, ours: Estimate) -> str:
         return f"it leaves out {unscored}" if num else ""
     if said.reducer not in ("", "mean"):
         return f"it takes each item's {said.reducer} over its epochs, here it is their mean"
+    absent = rows.filter(pl.col("reason").str.starts_with(ABSENT))
+    if len(absent) == num and num and _completes(said.value, rows["value"]):
+        return (
+            f"it was made with {num:,} {'answer that isn' if num == 1 else 'answers that aren'}'t in the log any more"
+        )
     by_item = rows.group_by("item").agg(
         scored=pl.col("value").mean(), as_zero=pl.col("value").fill_null(0.0).mean(), weight=pl.col("weight").mean()
     )
@@ -72,6 +78,13 @@ def _why_value(said: Stated, rows: pl.DataFrame, ours: Estimate) -> str:
     if any("gold labels" in warning for warning in ours.warnings):
         return "it is the judge's alone, here gold labels correct it"
     return UNKNOWN
+
+
+def _completes(mean: float, values: pl.Series) -> bool:
+    """Whether some missing values between the lowest and the highest possible, 0 and 1, make this mean of all."""
+    known, num = float(values.sum()), len(values)
+    inside = bool(((values >= 0) & (values <= 1)).all())
+    return inside and known - SAME <= mean * num <= known + int(values.null_count()) + SAME
 
 
 def _error(said: Stated, mean: float, log: Log, rows: pl.DataFrame, part: Part, ours: Estimate, level: float) -> Said:

@@ -126,7 +126,8 @@ def _check(facets: Facets, logs: Sequence[Log]) -> None:
 
 
 def _block(task: str, logs: Mapping[str, Log], compare: tuple[str, str] | None, facets: Facets) -> Block:
-    notes: list[str] = []
+    notes = [f"{task}: the log of {arm} holds no scores" for arm, log in logs.items() if not len(log.scores)]
+    logs = {arm: log for arm, log in logs.items() if len(log.scores)}
     ready: dict[str, tuple[Planned, str]] = {}
     for arm, log in logs.items():
         # A table's columns were named when it was read.
@@ -143,7 +144,7 @@ def _block(task: str, logs: Mapping[str, Log], compare: tuple[str, str] | None, 
         notes += [f"{task}: {note}" if task else note for note in said]
     elif compare and any(arm in ready for arm in compare):
         here, other = compare if compare[0] in ready else compare[::-1]
-        notes.append(f"{task}: {other} has no log of it, so {here} isn't compared")
+        notes.append(f"{task}: {other} has no scores of it, so {here} isn't compared")
     return Block(task, parts, pair, tuple(dict.fromkeys(notes)))
 
 

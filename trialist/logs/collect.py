@@ -95,8 +95,11 @@ def collect(
                 raise
             losses.append(Loss(str(file.path), "", str(error).splitlines()[0]))
             continue
-        found += [Found(log, file.run, file.path) for log in logs if (name, _place(log.source.path)) not in known]
-        known |= {(name, _place(log.source.path)) for log in logs}
+        sources = [(name, _place(log.source.path)) for log in logs]
+        found += [
+            Found(log, file.run, file.path) for log, source in zip(logs, sources, strict=True) if source not in known
+        ]
+        known |= set(sources) if name not in OF_FOLDERS else set()
     if progress:
         progress(len(files), len(files))
     found += _of_tables(tables, columns)

@@ -11,20 +11,22 @@ from typing import Any, cast
 
 import polars as pl
 
-from trialist.folder import frame, schema_of
+from trialist.folder import schema_of
 from trialist.logs.log import Loss
 from trialist.records import (
     ANSWER_COLUMNS,
     ITEM_COLUMNS,
-    KEY_COLUMNS,
     SCORE_COLUMNS,
+    Cell,
     ScorerKind,
     Status,
     ValueKind,
     canonical_json,
+    cell_row,
     sha256_hex,
 )
 
+PIECE = 8192
 SHOWN = 50
 """Losses of one kind that are listed one by one; the rest is one count."""
 
@@ -100,31 +102,49 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
+class _Rows:
+    """Rows that become a table piece by piece: Python's objects take several times the room."""
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self._types = schema_of(columns)
+        self._waiting: list[tuple[Any, ...]] = []
+        self._pieces: list[pl.DataFrame] = []
+
+    def add(self, *values: Any) -> None:
+        self._waiting.append(values)
+        if len(self._waiting) >= PIECE:
+            self._settle()
+
+    def table(self) -> pl.DataFrame:
+        self._settle()
+        return pl.concat(self._pieces)
+
+    def _settle(self) -> None:
+        self._pieces.append(pl.DataFrame(self._waiting, schema=self._types, orient="row"))
+        self._waiting = []
+
+
 class Gathering:
-    """Items, answers and scores in the order of the file. A measure that an attempt has no row for is filled in by
-    ``tables``, null, with ``absent`` as the reason: what ought to be scored is never left out."""
+    """Items, answers and scores in the order of the file, as columns. A measure that an attempt has no row for is
+    filled in by ``tables``, null, with ``absent`` as the reason: what ought to be scored is never left out."""
 
     def __init__(self, task: str, arm: str, *, scorer_version: str, absent: str) -> None:
         self.task = task
-        self._key: dict[str, Any] = {"arm": arm, "replicate": 0, "threat": "", "attack_run": 0, "dose": 0.0}
-        self._key["evaluation"] = task
+        self._key: dict[str, Any] = {**cell_row(Cell(arm)), "evaluation": task}
         self._version, self._absent = scorer_version, absent
-        self._items: list[dict[str, Any]] = []
-        self._answers: list[dict[str, Any]] = []
+        self._items = _Rows(ITEM_COLUMNS)
+        self._answers = _Rows({name: kind for name, kind in ANSWER_COLUMNS.items() if name not in self._key})
+        names = ("item", "epoch", "measure", "value", "weight", "reason")
+        self._scores = _Rows({name: SCORE_COLUMNS[name] for name in names})
         self._attempts: dict[tuple[str, int], None] = {}
-        self._scores: dict[str, list[Any]] = {name: [] for name in ("item", "epoch", "measure", "value", "weight")}
-        self._scores["reason"] = []
         self.scorers: dict[str, tuple[str, ScorerKind, ValueKind | None]] = {}
 
     def item(
         self, name: str, *, text: str, options: Sequence[str], target: int | None, reference: str, hashed: str,
         metadata: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        row = {
-            "id": name, "content_hash": hashed, "input": text, "options": list(options), "target": target,
-            "reference": reference, "cluster": name, "stratum": "", "metadata": canonical_json(metadata).decode(),
-        }  # fmt: skip
-        self._items.append(row)
+        told = canonical_json(metadata).decode()
+        self._items.add(name, hashed, text, list(options), target, reference, name, "", told)
 
     def attempt(self, item: str, epoch: int) -> None:
         """A score of every measure is wanted for this."""
@@ -134,18 +154,12 @@ class Gathering:
         self, item: str, epoch: int, *, text: str = "", logprobs: Sequence[float] = (), num_bytes: Sequence[int] = (),
         status: Status = "ok", reason: str = "", asked_hash: str = "",
     ) -> None:  # fmt: skip
-        row = {
-            **self._key, "item": item, "epoch": epoch, "status": status, "text": text, "logprobs": list(logprobs),
-            "num_tokens": [], "num_bytes": list(num_bytes), "reason": reason, "seed": 0, "asked_hash": asked_hash,
-        }  # fmt: skip
-        self._answers.append(row)
+        self._answers.add(item, epoch, status, text, list(logprobs), [], list(num_bytes), reason, 0, asked_hash)
 
     def score(
         self, item: str, epoch: int, measure: str, value: float | None, *, reason: str = "", weight: float = 1.0
     ) -> None:
-        row = {"item": item, "epoch": epoch, "measure": measure, "value": value, "weight": weight, "reason": reason}
-        for name, part in row.items():
-            self._scores[name].append(part)
+        self._scores.add(item, epoch, measure, value, weight, reason)
 
     def named(
         self, measure: str, scorer: str, scorer_kind: ScorerKind = "program", kind: ValueKind | None = None
@@ -155,11 +169,12 @@ class Gathering:
         self.scorers.setdefault(measure, (scorer, scorer_kind, kind))
 
     def tables(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        return frame(self._items, ITEM_COLUMNS), frame(self._answers, ANSWER_COLUMNS), self._score_table()
+        """items, answers and scores."""
+        answers = _in_place(self._answers.table(), self._key, ANSWER_COLUMNS)
+        return self._items.table(), answers, self._score_table()
 
     def _score_table(self) -> pl.DataFrame:
-        types = schema_of({name: SCORE_COLUMNS[name] for name in self._scores})
-        scores = pl.DataFrame(self._scores, schema=types)
+        scores = self._scores.table()
         attempts = pl.DataFrame(list(self._attempts), schema={"item": pl.String, "epoch": pl.Int32}, orient="row")
         measures = pl.DataFrame({"measure": list(self.scorers)}, schema={"measure": pl.String})
         wanted = attempts.with_row_index("row").join(measures.with_row_index("column"), how="cross")
@@ -172,14 +187,17 @@ class Gathering:
         names = ("measure", "scorer", "scorer_kind", "kind")
         known = pl.DataFrame(facts, schema=dict.fromkeys(names, pl.String), orient="row")
         full = full.join(known, on="measure", how="left", maintain_order="left").sort("row", "column")
-        key = {name: pl.lit(value) for name, value in self._key.items()}
-        full = full.with_columns(**key, scorer_version=pl.lit(self._version))
-        types = schema_of({**KEY_COLUMNS, **SCORE_COLUMNS})
-        return full.select([pl.col(name).cast(types[name]) for name in SCORE_COLUMNS])
+        return _in_place(full, {**self._key, "scorer_version": self._version}, SCORE_COLUMNS)
 
     def _facts(self, scores: pl.DataFrame, measure: str) -> tuple[str, ScorerKind, ValueKind]:
         scorer, scorer_kind, kind = self.scorers[measure]
         return scorer, scorer_kind, kind or kind_of(scores.filter(pl.col("measure") == measure)["value"].drop_nulls())
+
+
+def _in_place(table: pl.DataFrame, constants: Mapping[str, Any], columns: Mapping[str, str]) -> pl.DataFrame:
+    """The table with the constants as columns, in the order and the types of a record's table."""
+    full = table.with_columns(**{name: pl.lit(value) for name, value in constants.items()})
+    return full.select([pl.col(name).cast(kind) for name, kind in schema_of(columns).items()])
 
 
 def kind_of(values: Iterable[float]) -> ValueKind:

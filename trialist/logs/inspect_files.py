@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from trialist.errors import DataError
 from trialist.logs.inspect_json import elements, fields, loads, table
@@ -16,12 +16,12 @@ from trialist.logs.inspect_zip import BLOCK, START, Archive, Damaged, open_archi
 HEADER, SUMMARIES = "header.json", "summaries.json"
 JOURNAL = re.compile(r"_journal/summaries/(\d{1,9})\.json")
 MEMBER = re.compile(r"samples/(.*)_epoch_(\d{1,9})\.json", re.DOTALL)
+KNOWN = re.compile(r"(header|summaries|reductions|_journal/.*)\.json", re.DOTALL)
 KNOWN_FIELDS = frozenset({"samples", "reductions"})
 """The fields of a ``.json`` log that are long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """``name`` says where it stands; ``error`` what is wrong where it can't be read."""
 
     name: str
@@ -50,6 +50,9 @@ class EvalFile:
     def __init__(self, path: Path) -> None:
         self._archive: Archive = open_archive(path)
         self.losses = [(_sample_of(name) or name, what) for name, what in self._archive.losses]
+        others = [name for name in self._archive.members if not name.startswith("samples/")]
+        unknown = [name for name in others if not KNOWN.fullmatch(name)]
+        self.losses.extend((name, "is no part of a log that is known, and isn't read") for name in unknown)
         self.header = self._header()
 
     def close(self) -> None:
@@ -95,7 +98,7 @@ class EvalFile:
         places = {name: i for i, name in enumerate(planned)}
         found: list[tuple[int, int, str]] = []
         for name in self._archive.members:
-            match = MEMBER.fullmatch(name)
+            match = MEMBER.fullmatch(name) if name.startswith("samples/") else None
             if match:
                 found.append((places.get(match[1], len(places)), int(match[2]), name))
         return [name for *_, name in sorted(found)]
@@ -123,7 +126,7 @@ class EvalFile:
         for name in names or [name for _, name in journals]:
             count = 0
             try:
-                for value in elements(self._archive.blocks(name)):
+                for value in elements(self._archive.checked(name)):
                     count += 1
                     yield Record(f"{name}, number {count}", value)
             except Damaged as error:
@@ -132,7 +135,8 @@ class EvalFile:
 
 def _member_of(summary: Any) -> str:
     """Where the sample of a summary stands."""
-    return f"samples/{table(summary).get('id')}_epoch_{table(summary).get('epoch')}.json"
+    told = table(summary)
+    return f"samples/{told.get('id')}_epoch_{told.get('epoch')}.json"
 
 
 def _sample_of(name: str) -> str:

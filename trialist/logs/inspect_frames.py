@@ -99,6 +99,7 @@ class Tables:
         if asked:
             self.losses.append((_label(name, sample.epoch), "asks something else than the same item in another record"))
         self._scores(row, sample)
+        self._flush()
         self.num_set_aside += bool(sample.set_aside)
         self.num_scored_errors += sample.status == "error" and bool(sample.scores)
         if sample.edited:
@@ -112,7 +113,7 @@ class Tables:
         self._rows[name, epoch] = len(self._row_items)
         if name not in self._items:
             self._items[name] = ("", self._positions.get(name, len(self._positions) + len(self._items)))
-            self._item_rows.append((name, "", "", [], None, "", name, "", "{}"))
+            self._item_rows.append((name, "", "", (), None, "", name, "", "{}"))
         self._row(name, epoch, self._items[name][1], reason, "")
         self._answer("missing", "", reason, "")
         self._flush()
@@ -138,11 +139,10 @@ class Tables:
         cluster = _metadata(sample.metadata, place.cluster) or name
         group = _metadata(sample.metadata, place.group)
         self._item_rows.append((
-            name, asked.content_hash, asked.input, list(asked.options), asked.target, asked.reference, cluster, group,
+            name, asked.content_hash, asked.input, asked.options, asked.target, asked.reference, cluster, group,
             sample.metadata_json,
         ))  # fmt: skip
         self.num_shortened += asked.is_shortened
-        self._flush()
         return position
 
     def _row(self, name: str, epoch: int, position: int, missing: str, set_aside: str) -> None:
@@ -157,28 +157,34 @@ class Tables:
 
     def _scores(self, row: int, sample: Sample) -> None:
         for scorer, score in sample.scores.items():
-            known = self._scorers.setdefault(clean(scorer), _Scorer())
+            known = self._scorers.get(scorer)
+            if known is None:
+                known = self._scorers.setdefault(clean(scorer), _Scorer())
             known.is_judge = known.is_judge or shows_grading(score)
-            found = list(values(score))
-            if found[0].key or found[0].value is not None:
-                (known.tables if found[0].key else known.singles).append(row)
-            for value in found:
-                if not value.key and value.value is None:
-                    known.roots[row] = value.reason
+            found = values(score)
+            for key, value, reason in found:
+                if value is None and not key:
+                    known.roots[row] = reason
                     continue
-                measure = known.keys.setdefault(value.key, _Measure())
-                if value.value is None:
-                    measure.reasons[row] = value.reason
+                measure = known.keys.get(key)
+                if measure is None:
+                    measure = known.keys[key] = _Measure()
+                if value is None:
+                    measure.reasons[row] = reason
                 else:
                     measure.rows.append(row)
-                    measure.values.append(value.value)
+                    measure.values.append(value)
+            if found[0][0]:
+                known.tables.append(row)
+            elif found[0][1] is not None:
+                known.singles.append(row)
 
     def _flush(self, *, always: bool = False) -> None:
         if len(self._answer_rows) >= CHUNK or (always and self._answer_rows):
-            self._answer_frames.append(pl.DataFrame(self._answer_rows, schema=ANSWER_SCHEMA, orient="row"))
+            self._answer_frames.append(_columns(self._answer_rows, ANSWER_SCHEMA))
             self._answer_rows = []
         if len(self._item_rows) >= CHUNK or (always and self._item_rows):
-            self._item_frames.append(pl.DataFrame(self._item_rows, schema=ITEM_SCHEMA, orient="row"))
+            self._item_frames.append(_columns(self._item_rows, ITEM_SCHEMA))
             self._item_rows = []
 
     # --- tables ----------------------------------------------------------------------------------------------------
@@ -195,7 +201,8 @@ class Tables:
     def items(self) -> pl.DataFrame:
         """ITEM_COLUMNS, in the order of the data set."""
         self._flush(always=True)
-        frame = pl.concat([pl.DataFrame(schema=ITEM_SCHEMA), *self._item_frames], rechunk=False)
+        frame = pl.concat([pl.DataFrame(schema=ITEM_SCHEMA), *self._item_frames], how="diagonal", rechunk=False)
+        frame = frame.with_columns(pl.col("options").fill_null([]))
         self._item_frames = []
         return _sorted(frame, [self._items[name][1] for name in frame["id"]], None)
 
@@ -255,6 +262,14 @@ class Tables:
             order = np.asarray(self._order)[kept]
             return _sorted(frame.filter(pl.Series(kept)), order, np.asarray(self._epochs)[kept])
         return _sorted(frame, self._order, self._epochs)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, Any]) -> pl.DataFrame:
+    columns: dict[str, Any] = dict(zip(schema, zip(*rows, strict=True), strict=True))
+    if not any(columns.get("options", ())):  # lists are slow to make
+        columns.pop("options", None)
+        schema = {name: kind for name, kind in schema.items() if name in columns}
+    return pl.DataFrame(columns, schema=schema)
 
 
 def _sorted(frame: pl.DataFrame, first: Any, second: Any) -> pl.DataFrame:

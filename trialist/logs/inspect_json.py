@@ -5,10 +5,11 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any
 
 from trialist.logs.inspect_zip import Damaged
 
+ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 SPACE = " \t\n\r"
 DOUBTFUL = 64
 """An error this near to the end of what was read may only mean that more has to be read."""
@@ -16,12 +17,12 @@ DOUBTFUL = 64
 
 def table(value: Any) -> dict[str, Any]:
     """The value if it is an object, else an empty one."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 def listed(value: Any) -> list[Any]:
     """The value if it is an array, else an empty one."""
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    return value if isinstance(value, list) else []  # pyright: ignore[reportUnknownVariableType]
 
 
 def tables(value: Any) -> list[dict[str, Any]]:
@@ -31,6 +32,8 @@ def tables(value: Any) -> list[dict[str, Any]]:
 
 def clean(text: str) -> str:
     """The text with half characters (lone surrogates) written as escapes: no table can hold them."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -41,9 +44,9 @@ def clean(text: str) -> str:
 def plain_json(value: Any) -> str:
     """JSON text; numbers that aren't finite as words. Raises Damaged."""
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = ENCODE(value) if value != {} else "{}"
     except ValueError:
-        text = json.dumps(_finite(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = ENCODE(_finite(value))
     except RecursionError as error:
         raise Damaged("is nested too deeply") from error
     return clean(text)
@@ -106,7 +109,9 @@ class _Reader:
             return
         while True:
             yield self.value()
-            if not self.next_is(","):
+            if self._text.startswith(",", self._at):
+                self._at += 1
+            elif not self.next_is(","):
                 self.expect("]")
                 return
 
@@ -130,7 +135,8 @@ class _Reader:
             raise Damaged(f"isn't JSON: '{char}' expected" if self.peek() else "is cut off")
 
     def value(self) -> Any:
-        self.peek()
+        if not self._text.startswith("{", self._at):
+            self.peek()
         while True:
             try:
                 found, end = self._scan(self._text, self._at)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +94,7 @@ def _read(path: Path, file: File, *, full: bool) -> Log:
 
 def _named(sample: Sample, lone: str) -> Sample:
     """In schema 1 the name of the one scorer stands in the results."""
-    return replace(sample, scores={lone: sample.scores[""]}) if set(sample.scores) == {""} else sample
+    return sample._replace(scores={lone: sample.scores[""]}) if "" in sample.scores else sample
 
 
 # --- what was planned ----------------------------------------------------------------------------------------------

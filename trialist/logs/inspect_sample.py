@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from trialist.logs.inspect_json import clean, listed, plain_json, table, tables
 from trialist.logs.inspect_zip import Damaged
-from trialist.records import canonical_json, sha256_hex
+from trialist.records import sha256_hex
 
 LONGEST = 5120
 """Inspect's summaries shorten texts of inputs and targets to so many characters."""
@@ -22,8 +21,7 @@ ATTACHMENT = "attachment://"
 MAX_REASON = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """``is_shortened``: the hash is of a text that a summary shortened."""
 
     input: str
@@ -34,8 +32,7 @@ class Asked:
     is_shortened: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """``id`` as it stands in the log. ``missing`` is why there is no value where a scorer gave none, ``set_aside`` why
     no value counts. ``edited``: scorers whose score was edited."""
 
@@ -90,12 +87,13 @@ def _ending(raw: Mapping[str, Any], *, scored: bool) -> tuple[str, str, str]:
         kind = clean(str(told.get("type", "") if told else limit))
         said = told.get("reason") or raw.get("limit_reason")
         return "truncated", clean(f"limit: {kind}" + (f": {said}" if said else "")), f"limit: {kind}"
-    output = table(raw.get("output"))
-    if output.get("error"):
-        return "error", clean(f"error: {output['error']}"), "error"
-    stop = _first(output.get("choices")).get("stop_reason")
-    if stop in CUT_BY:
-        return "truncated", f"stop: {stop}", "no score"
+    output = raw.get("output")
+    if output:
+        said, stop = table(output).get("error"), _first(table(output).get("choices")).get("stop_reason")
+        if said:
+            return "error", clean(f"error: {said}"), "error"
+        if stop in CUT_BY:
+            return "truncated", f"stop: {stop}", "no score"
     if not scored and raw.get("completed") is False:
         return "missing", "not completed", "not completed"
     return "ok", "", "no score"
@@ -119,18 +117,17 @@ def _completion(output: Mapping[str, Any], attachments: Mapping[str, Any]) -> st
 def _asked(raw: Mapping[str, Any], *, full: bool) -> Asked:
     attachments = table(raw.get("attachments"))
     text, others, is_shortened = _input(raw.get("input", ""), attachments, full=full)
-    options = tuple(clean(str(choice)) for choice in listed(raw.get("choices")))
+    options = tuple([clean(str(choice)) for choice in listed(raw.get("choices"))])
     given = raw.get("target", "")
-    targets = [str(t) for t in (listed(given) if isinstance(given, list) else [given])]
+    targets = [str(target) for target in listed(given)] if isinstance(given, list) else [str(given)]
     if not full:
         is_shortened = is_shortened or any(len(t) > LONGEST for t in targets)
         targets = [_thin(t) for t in targets]
     target = _letter(targets[0], options) if len(targets) == 1 else None
     reference = "" if target is not None else clean(targets[0]) if len(targets) == 1 else plain_json(targets)
-    hashed: list[Any] = [text, list(options), target, reference]
-    if others:
-        hashed.append(others)
-    return Asked(text, options, target, reference, sha256_hex(canonical_json(hashed)), is_shortened)
+    parts = (text, *options, "" if target is None else str(target), reference, plain_json(others) if others else "")
+    content_hash = sha256_hex("".join([f"{len(part)}:{part}" for part in parts]).encode())
+    return Asked(text, options, target, reference, content_hash, is_shortened)
 
 
 def _letter(target: str, options: Sequence[str]) -> int | None:

@@ -8,7 +8,7 @@ these is no 0 but missing ("not a number"), and infinite numbers are missing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,23 +27,18 @@ ALL, MEAN_OF_GROUPS = "all", ", mean of groups"
 GLOB = frozenset("*?[")
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """``key``: "" for a single value, the key or the index in a dictionary or list."""
-
-    key: str
-    value: float | None
-    reason: str = ""
+Value = tuple[str, float | None, str]
+"""Key ("" for a single value, the key or index in a dictionary or list), number, why there is none."""
 
 
-def values(score: Any) -> Iterator[Value]:
-    """The values of one scorer for one sample."""
-    given = table(score).get("value")
+def values(score: Any) -> Sequence[Value]:
+    """The values of one scorer for one sample, at least one."""
+    told = table(score)
+    given = told.get("value")
+    if isinstance(given, str | int | float):
+        return (("", *number(given, told)),)
     parts: list[tuple[Any, Any]] = [*table(given).items(), *enumerate(listed(given))]
-    for key, part in parts:
-        yield Value(clean(str(key)), *number(part, table(score)))
-    if not parts:
-        yield Value("", *number(given, table(score)))
+    return [(clean(str(key)), *number(part, told)) for key, part in parts] or [("", *number(given, told))]
 
 
 def number(given: Any, score: Mapping[str, Any]) -> tuple[float | None, str]:

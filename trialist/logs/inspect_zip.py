@@ -1,14 +1,14 @@
 """The members of an Inspect ``.eval`` file: a zip whose members are zstd (type 93), deflate or stored.
 
-Python before 3.14 lists such members and can't open them, so bytes are read and unpacked here. A file without its
-central directory (cut off, or half copied) is scanned for the headers that stand before each member.
+Python before 3.14 can't open such members, and its list of 200,000 of them takes longer and more memory than need be:
+the directory is read here. A file without it (cut off, or half copied) is scanned for the headers that stand before
+each member.
 """
 
 from __future__ import annotations
 
 import mmap
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +24,11 @@ BLOCK = 1 << 20
 AT_ONCE = 64 << 20
 """Members up to this size are unpacked in one call, larger ones by blocks."""
 LOCAL, DESCRIPTOR = b"PK\x03\x04", b"PK\x07\x08"
+DIRECTORY = b"PK\x01\x02"
+DIRECTORY_HEADER = struct.Struct("<10xH4x3I3H8xI")
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+LONGEST_END = 22 + 20 + 56 + 0xFFFF
+"""The records at the end of a zip: of all members, where the longer one stands, the longer one, a comment."""
 STREAMED = 8
 """Flag bit: the sizes stand after the data and not before it."""
 REPLACED_BY_A_START = ("header.json", "summaries.json", "reductions.json")
@@ -69,6 +73,14 @@ class Archive:
             if len(data) == member.size and zlib.crc32(data) == member.crc:
                 return data
         return b"".join(self.blocks(name))
+
+    def checked(self, name: str) -> Iterable[bytes]:
+        """A member's bytes in blocks, of which none is damaged: a large member is unpacked twice. Raises Damaged."""
+        if (self.members[name].size or AT_ONCE + 1) <= AT_ONCE:
+            return [self.read(name)]
+        for _ in self.blocks(name):
+            pass
+        return self.blocks(name)
 
     def blocks(self, name: str) -> Iterator[bytes]:
         """A member's bytes in blocks; raises Damaged after the last that is good."""
@@ -136,32 +148,46 @@ def open_archive(path: Path) -> Archive:
     can be found."""
     archive = Archive(path)
     try:
-        with zipfile.ZipFile(path) as listed:
-            for info in listed.infolist():
-                _add(archive, info.filename, Member(
-                    info.header_offset, info.compress_size, info.compress_type, info.file_size, info.CRC
-                ))  # fmt: skip
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - LONGEST_END))
+            is_listed = _list(archive, file, file.read())
+        if not is_listed:
+            _scan(archive)
     except OSError as error:
-        if not path.is_file() or not _readable(path):
-            raise DataError(f"{path} can't be read", seen=str(error), next_step="check the path") from error
-        _scan(archive)
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, EOFError, IndexError, OverflowError):
-        _scan(archive)
+        raise DataError(f"{path} can't be read", seen=str(error), next_step="check the path") from error
     if not archive.members:
         raise DataError(
-            f"{path}: nothing in it can be read", seen=f"{path.stat().st_size} bytes without a member of a zip",
+            f"{path}: nothing in it can be read", seen=f"{size} bytes without a member of a zip",
             allowed="an Inspect log (.eval)", next_step="copy it again from where it was written",
         )  # fmt: skip
     return archive
 
 
-def _readable(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            file.read(1)
-    except OSError:
+def _list(archive: Archive, file: IO[bytes], end: bytes) -> bool:
+    """Members by the directory, whose place stands at the ``end``; False where it isn't as it should be."""
+    at, long = end.rfind(b"PK\x05\x06"), end.rfind(b"PK\x06\x06")
+    if at < 0 or len(end) < at + 22:
         return False
-    return True
+    count, size, start = struct.unpack_from("<HII", end, at + 10)
+    if long >= 0 and (count == 0xFFFF or start == 0xFFFFFFFF):
+        count, size, start = struct.unpack_from("<3Q", end, long + 32)
+    file.seek(min(start, 1 << 62))
+    directory = file.read(min(size, 1 << 40))
+    at = 0
+    for _ in range(count):
+        if directory[at : at + 4] != DIRECTORY or len(directory) < at + DIRECTORY_HEADER.size:
+            return False
+        fields = DIRECTORY_HEADER.unpack_from(directory, at)
+        method, crc, packed, size, name_size, extra_size, comment_size, offset = fields
+        at += DIRECTORY_HEADER.size
+        name = directory[at : at + name_size].decode("utf-8", "backslashreplace")
+        at += name_size + extra_size
+        if 0xFFFFFFFF in (packed, size, offset):
+            size, packed, offset = _long_sizes(directory[at - extra_size : at], size, packed, offset)
+        at += comment_size
+        _add(archive, name, Member(offset, packed, method, size, crc))
+    return at == len(directory)
 
 
 def _add(archive: Archive, name: str, member: Member) -> None:
@@ -175,12 +201,12 @@ def _scan(archive: Archive) -> None:
     archive.members.clear()
     archive.replaced.clear()
     size = archive.path.stat().st_size
-    archive.losses.append(("", f"has no directory (cut off after {size} bytes?): its members were looked for"))
+    archive.losses.append(("", f"has no good directory (cut off after {size} bytes?): its members were looked for"))
     if not size:
         return
     with archive.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = 0
-        while at < size and not data[at : at + 4].startswith((b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06")):
+        while at < size and not data[at : at + 4].startswith((DIRECTORY, b"PK\x05\x06", b"PK\x06\x06")):
             found = _local(data, at)
             if found is None:
                 start, at = at, data.find(LOCAL, at + 1)
@@ -212,22 +238,25 @@ def _local(data: mmap.mmap, at: int) -> tuple[str, Member, int] | None:
         return name, Member(at, 0, method, None, None), len(data) + 1
     if method not in (STORED, DEFLATE, ZSTD) or not name.endswith(".json"):
         return None
-    packed, size = _long_sizes(data[start - extra_size : start], packed, size)
+    size, packed, _ = _long_sizes(data[start - extra_size : start], size, packed, 0)
     if flags & STREAMED:
         end = data.find(DESCRIPTOR, start)
-        end = len(data) + 1 if end < 0 else end
-        after = data.find(LOCAL, end)
-        member = Member(at, end - start, method, None, None)
-        return name, member, end if end > len(data) or after < 0 else after
+        if end < 0:
+            return name, Member(at, 0, method, None, None), len(data) + 1
+        known = (LOCAL, DIRECTORY, b"")  # another member, the directory, the end
+        after = next((end + size for size in (16, 24) if data[end + size : end + size + 4] in known), end + 16)
+        return name, Member(at, end - start, method, None, None), after
     return name, Member(at, packed, method, size, crc), start + packed
 
 
-def _long_sizes(extra: bytes, packed: int, size: int) -> tuple[int, int]:
-    """Sizes of 4 GB and more stand in the extra field of kind 1."""
+def _long_sizes(extra: bytes, size: int, packed: int, offset: int) -> tuple[int, int, int]:
+    """Numbers of 4 GB and more stand in the extra field of kind 1, those that are needed, in this order."""
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, at)
-        if kind == 1 and size == 0xFFFFFFFF and at + 20 <= len(extra):
-            return struct.unpack_from("<Q", extra, at + 12)[0], struct.unpack_from("<Q", extra, at + 4)[0]
+        if kind == 1:
+            long = [number for (number,) in struct.iter_unpack("<Q", extra[at + 4 : at + 4 + length // 8 * 8])]
+            found = [long.pop(0) if n == 0xFFFFFFFF and long else n for n in (size, packed, offset)]
+            return found[0], found[1], found[2]
         at += 4 + length
-    return packed, size
+    return size, packed, offset

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trialist.errors import DataError
 from trialist.logs.gathering import Gathering, Losses
-from trialist.logs.lm_eval_results import DATE, Results, read_results, run_of
+from trialist.logs.lm_eval_results import Results, read_results, run_of
 from trialist.logs.lm_eval_samples import ABSENT, SampleReader
 from trialist.logs.log import Log, Source
 
@@ -19,6 +19,8 @@ NAME = "lm-eval"
 
 SAMPLES = "samples_"
 HEAD = 2048
+Known = dict[tuple[Path, str], tuple[Results | None, tuple[str, ...]]]
+"""Results by folder and run, each read once, and what is to be said of them."""
 
 
 def recognises(path: Path) -> bool:
@@ -26,16 +28,30 @@ def recognises(path: Path) -> bool:
     try:
         if path.is_dir():
             return any(recognises(file) for file in path.rglob("*.json*") if file.is_file())
-        with path.open("rb") as stream:
-            head = stream.read(HEAD)
     except OSError:
         return False
-    if path.suffix == ".jsonl":
-        is_sample = re.match(rb'\s*\{\s*"doc_id"\s*:', head) is not None
-        return is_sample or (path.name.startswith(SAMPLES) and bool(DATE.search(path.stem)))
-    # A table of scores may be called results too; the harness begins with each task's results.
-    is_named = path.name.startswith("results_") or bool(run_of(path))
-    return path.suffix == ".json" and is_named and re.match(rb'\s*\{\s*"results"\s*:\s*\{', head) is not None
+    return _has_samples(path) or _has_results(path)
+
+
+def _has_samples(path: Path) -> bool:
+    """By its beginning; an empty file by its name."""
+    if re.match(rb'\s*\{\s*"doc_id"\s*:', _head(path)):
+        return path.suffix in (".jsonl", ".json")
+    return path.suffix == ".jsonl" and path.name.startswith(SAMPLES) and bool(run_of(path)) and path.is_file()
+
+
+def _has_results(path: Path) -> bool:
+    """A table of scores may be called results too; the harness begins with each task's results."""
+    is_named = path.suffix == ".json" and (path.name.startswith("results_") or bool(run_of(path)))
+    return is_named and re.match(rb'\s*\{\s*"results"\s*:\s*\{', _head(path)) is not None
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(HEAD)
+    except OSError:
+        return b""
 
 
 def read(path: Path, *, full: bool = False) -> Sequence[Log]:
@@ -45,24 +61,26 @@ def read(path: Path, *, full: bool = False) -> Sequence[Log]:
     the harness's own; NaN and scores that it left out are null with the reason.
     Raises DataError where there are no samples, or not one that can be read.
     """
-    files, results = _files(path)
-    return [_log(file, results, full=full) for file in files]
+    known: Known = {}
+    return [_log(file, known, full=full) for file in _files(path, known)]
 
 
-def _files(path: Path) -> tuple[list[Path], Results | None]:
+def _files(path: Path, known: Known) -> list[Path]:
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*.jsonl") if recognises(file))
+        found = sorted(file for file in path.rglob(f"{SAMPLES}*.json*") if _has_samples(file))
         if not found:
             raise _no_samples(f"{path} holds no samples of lm-evaluation-harness", "results alone, or nothing")
-        return found, None
-    if path.suffix != ".json":
-        return [path], None
+        return found
+    if not _has_results(path):
+        return [path]
     results, run = read_results(path), run_of(path)
-    beside = [path.with_name(f"{SAMPLES}{task}_{run}.jsonl") for task in results.tasks]
+    known[path.parent, run] = results, ()
+    stems = [f"{SAMPLES}{task}_{run}" for task in results.tasks]
+    beside = [path.with_name(stem + suffix) for stem in stems for suffix in (".jsonl", ".json")]
     found = [file for file in beside if file.is_file()]
     if not found:
         raise _no_samples(f"{path} has no samples beside it", f"no {SAMPLES}<task>_{run or '<date>'}.jsonl")
-    return found, results
+    return found
 
 
 def _no_samples(message: str, seen: str) -> DataError:
@@ -72,11 +90,13 @@ def _no_samples(message: str, seen: str) -> DataError:
     )  # fmt: skip
 
 
-def _log(path: Path, given: Results | None, *, full: bool) -> Log:
+def _log(path: Path, known: Known, *, full: bool) -> Log:
     run = run_of(path)
     task = path.stem.removeprefix(SAMPLES).removesuffix(f"_{run}" if run else "")
-    found, notes = (given, []) if given else _results_beside(path, run)
-    results = found or Results()
+    if (path.parent, run) not in known:
+        known[path.parent, run] = _results_beside(path, run)
+    found, said = known[path.parent, run]
+    results, notes = found or Results(), list(said)
     if found and task not in results.part("results"):
         notes.append(f"{results.path} says nothing of the task '{task}'")
     model = results.text("model_name") or path.resolve().parent.name
@@ -113,18 +133,18 @@ def _log(path: Path, given: Results | None, *, full: bool) -> Log:
     return Log(source, *rows.tables(), stated=stated, losses=losses.all(), notes=tuple(notes))
 
 
-def _results_beside(path: Path, run: str) -> tuple[Results | None, list[str]]:
+def _results_beside(path: Path, run: str) -> tuple[Results | None, tuple[str, ...]]:
     """The results of the same run: only those are believed."""
-    dated = [file for file in sorted(path.parent.glob("*.json")) if recognises(file)]
+    dated = [file for file in sorted(path.parent.glob("*.json")) if _has_results(file)]
     same = [file for file in dated if run and run_of(file) == run]
     if not same:
         other = f"; {dated[0].name} is of another run" if dated else ""
         note = f"no results_{run or '<date>'}.json beside {path.name}{other}"
-        return None, [f"{note}: names are the file's, and what the harness computed isn't known"]
+        return None, (f"{note}: names are the file's, and what the harness computed isn't known",)
     try:
-        return read_results(same[0]), []
+        return read_results(same[0]), ()
     except DataError as error:
-        return None, [f"{same[0].name} isn't used: {error.problems[0].seen or error}"]
+        return None, (f"{same[0].name} isn't used: {error.problems[0].seen or error}",)
 
 
 def _accounted(reader: SampleReader, results: Results, task: str, losses: Losses) -> tuple[bool, int | None]:

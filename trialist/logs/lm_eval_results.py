@@ -66,8 +66,8 @@ class Results:
 
     @property
     def tasks(self) -> list[str]:
-        """The tasks that have samples: groups have none."""
-        return [name for name in self.part("results") if name not in self.part("group_subtasks")]
+        """The tasks that have samples: groups have none. Up to 0.4.9 a task is listed as a group of nothing."""
+        return [name for name in self.part("results") if not self.part("group_subtasks").get(name)]
 
     def num_effective(self, task: str) -> int | None:
         """Samples that the harness says it evaluated (the most that any metric has)."""
