@@ -69,6 +69,25 @@ def test_the_target_of_options_is_the_right_one():
     assert value("includes", "Paris, London, New York or York?", right=1) == 0
 
 
+def test_several_right_texts():
+    for target in ('["Paris", "Lutetia"]', "['Paris', 'Lutetia']"):
+        assert value("match", "It is Lutetia.", target) == 1
+        assert value("match", "It is London.", target) == 0
+    assert value("number", "7", '["five", "7"]') == 1
+    assert value("number", "7", '["five", "six"]') is None
+    for target in ("[1, 2]", "['a', 2]", '["a"', "['a', __import__('os')]"):
+        assert value("exact", target, target) == 1  # no list of texts: the text itself
+
+
+def test_log_probabilities_are_no_text():
+    item = Item("i", "q", "i", ("a", "bbbb"), 1)
+    answer = Answer(Cell("a"), "e", "i", 0, "ok", logprobs=(-2.0, -4.0), num_tokens=(1, 4), num_bytes=(1, 4))
+    found = {
+        name: text_scorer(name).score(item, answer, "m").value for name in ("match", "likeliest", "likeliest:per_byte")
+    }
+    assert found == {"match": None, "likeliest": 0.0, "likeliest:per_byte": 1.0}
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_respondents_that_know_nothing(name: str):
     target = "1" if name == "number" else "B"

@@ -28,7 +28,9 @@ def command(
     out: Annotated[Path, typer.Option(help="The new folder to write, with old and new scores.")],
     scorer: Annotated[
         str | None,
-        typer.Option(help="exact, match, includes, letter, number:0.01, pattern:REGEX or package.module:function."),
+        typer.Option(
+            help="exact, match, includes, letter, number:0.01, pattern:REGEX, likeliest or package.module:function."
+        ),
     ] = None,
     group: Annotated[int | None, typer.Option(help="The group of a pattern that is compared with the target.")] = None,
     judge: Annotated[str | None, typer.Option(help="A model that grades instead, such as hf/<folder>.")] = None,
@@ -83,7 +85,7 @@ def _scorer(name: str, group: int | None) -> Scorer:
     from trialist.evaluations.rescoring import dotted_scorer
 
     module, _, rest = name.partition(":")
-    is_dotted = bool(rest) and module not in ("match", "number", "pattern")
+    is_dotted = bool(rest) and module not in ("match", "number", "pattern", "likeliest")
     return dotted_scorer(name) if is_dotted else text_scorer(name, group=group)
 
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from trialist.errors import ModelError, Problem, RunFolderError, SpecError
-from trialist.evaluations.text_scorers import target_of, why_unread
+from trialist.evaluations.text_scorers import targets_of, why_unread
 from trialist.folder import storage_error
 from trialist.models.protocol import Choose, Failure, Keyed, Model, Reply, Request
 from trialist.records import Answer, Item, Score, ScorerKind, canonical_json, seed_of, sha256_hex
@@ -78,7 +78,7 @@ class Judge:
 
     def prompt(self, item: Item, answer: Answer) -> str:
         """The template filled in at once, so that braces in an answer stay text."""
-        values = {"question": item.input, "target": target_of(item), "answer": answer.text}
+        values = {"question": item.input, "target": " or ".join(targets_of(item)), "answer": answer.text}
         return re.sub(r"\{(question|target|answer)\}", lambda match: values[match[1]], self.template)
 
     def settled(self, item: Item, answer: Answer) -> tuple[float | None, str] | None:
@@ -88,7 +88,7 @@ class Judge:
             return None, reason
         if "{target}" not in self.template:
             return None
-        if not target_of(item).strip():
+        if not any(target.strip() for target in targets_of(item)):
             return None, "the item has no target text"
         return None if answer.text.strip() else (0.0, "empty answer")
 

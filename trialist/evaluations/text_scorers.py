@@ -1,4 +1,4 @@
-"""Scorers of free text: an item's target and an answer's text -> 0 or 1.
+"""Scorers of stored answers: an item's target and an answer's text, or log-probabilities, -> 0 or 1.
 
 Every one says exactly what counts (docs/logs/rescore.md). Three rules hold for all: an empty answer is wrong, never a
 match; an item without a target is not scored; an answer that was cut off or never came is not scored
@@ -7,18 +7,26 @@ match; an item without a target is not scored; an answer that was cut off or nev
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from trialist.errors import NameUnknown, Problem, SpecError
 from trialist.evaluations.plain_text import bare, folded, found_at, number_of, numbers, tolerance_of
-from trialist.evaluations.scoring import unread
+from trialist.evaluations.scoring import Normalise, accuracy_score, unread
 from trialist.records import Answer, Item, Score, ScorerKind
 
 VERSION = "1"
-NAMES = ("exact", "match", "match:begin", "match:whole", "includes", "letter", "number", "number:TOLERANCE",
-         "pattern:REGEX", "package.module:function")  # fmt: skip
+NAMES = (
+    "exact", "match", "match:begin", "match:whole", "includes", "letter", "number", "number:TOLERANCE", "pattern:REGEX",
+    "likeliest", "likeliest:per_token", "likeliest:per_byte", "package.module:function",
+)  # fmt: skip
+
+LONGEST_LIST = 100_000
+"""Characters of a reference that is still read as a list of right texts."""
 
 Grade = tuple[float | None, str]
 """A value, or None with why there is none; beside a value the text says what was read."""
@@ -51,6 +59,8 @@ def text_scorer(name: str, *, group: int | None = None) -> TextScorer:
     kind, _, setting = name.partition(":")
     if name in _PLAIN:
         return TextScorer(name, _targeted(_PLAIN[name]))
+    if name in _LIKELIEST:
+        return TextScorer(name, _likeliest(_LIKELIEST[name]))
     if kind == "number" and setting:
         return TextScorer(name, _targeted(_number(setting)))
     if kind == "pattern" and setting:
@@ -63,21 +73,46 @@ def why_unread(answer: Answer) -> str:
     return answer.reason if answer.reason.startswith(f"{answer.status}: ") else unread(answer)
 
 
-def target_of(item: Item) -> str:
-    """The right text: the item's reference, or its right option."""
+def targets_of(item: Item) -> tuple[str, ...]:
+    """The right texts: the item's reference, or its right option. A reference that is a list of texts, as JSON or as
+    Python prints it, is several, of which any is right."""
     if item.reference or item.target is None or not 0 <= item.target < len(item.options):
-        return item.reference
-    return item.options[item.target]
+        return _listed(item.reference) or (item.reference,)
+    return (item.options[item.target],)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    if not (text.startswith(('["', "['")) and text.endswith("]") and len(text) < LONGEST_LIST):
+        return ()
+    try:
+        found: object = json.loads(text) if text[1] == '"' else ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError):
+        return ()
+    parts = cast("list[object]", found) if isinstance(found, list) else []
+    return tuple(part for part in parts if isinstance(part, str)) if all(isinstance(p, str) for p in parts) else ()
 
 
 def _targeted(grade: Callable[[Item, str, str], Grade]) -> Callable[[Item, Answer], Grade]:
     def whole(item: Item, answer: Answer) -> Grade:
-        target = target_of(item)
-        if not target.strip():
+        targets = [target for target in targets_of(item) if target.strip()]
+        if not targets:
             return None, "the item has no target text"
-        return grade(item, target, answer.text) if answer.text.strip() else (0.0, "empty answer")
+        if not answer.text.strip():
+            if answer.logprobs:
+                return None, "the answer is log-probabilities of options and no text"
+            return 0.0, "empty answer"
+        grades = [grade(item, target, answer.text) for target in targets]
+        return max(grades, key=lambda one: -1.0 if one[0] is None else one[0])
 
     return whole
+
+
+def _likeliest(normalise: Normalise) -> Callable[[Item, Answer], Grade]:
+    def grade(item: Item, answer: Answer) -> Grade:
+        found = accuracy_score(item, answer, normalise=normalise)
+        return found.value, found.reason
+
+    return grade
 
 
 def _exact(_: Item, target: str, text: str) -> Grade:
@@ -185,6 +220,9 @@ def _pattern(setting: str, group: int | None) -> Callable[[Item, str, str], Grad
     return grade
 
 
+_LIKELIEST: Mapping[str, Normalise] = {
+    "likeliest": "raw", "likeliest:per_token": "per_token", "likeliest:per_byte": "per_byte",
+}  # fmt: skip
 _PLAIN: Mapping[str, Callable[[Item, str, str], Grade]] = {
     "exact": _exact,
     "match": _match("end"),
