@@ -11,6 +11,7 @@ from trialist.deployment.log_policy import Judged, on_logs
 from trialist.deployment.policy import Policy
 from trialist.errors import SpecError
 from trialist.logs.arms import Arms
+from trialist.logs.facets import Facets
 from trialist.logs.log import Log
 from trialist.measurement.proportions import lower_bound, upper_bound
 
@@ -70,12 +71,29 @@ def test_differences_are_paired_by_item():
     assert verdicts(found) == ["PASS", "FAIL"]
     assert found.decision.results[0].claim.cell.arm == "new"
     assert found.estimates[0].value == pytest.approx(0.3)
+    both = judged(logs, {"arm": "new", "versus": "old", "above": 0.1}, {"arm": "new", "versus": "old", "below": 0.5})
+    assert verdicts(both) == ["PASS", "PASS"]
     # Other contents under the same ids are other questions.
     moved = made(90, 100, model="new")
     moved = Log(**{**vars(moved), "items": moved.items.with_columns(content_hash=moved.items["id"] + "!")})
     unpaired = judged(arms(made(60, 100, model="old"), moved), {"arm": "new", "versus": "old", "above": 0.1})
     assert verdicts(unpaired) == ["UNDECIDED"]
     assert any("asked differently" in note for note in unpaired.notes)
+
+
+def test_clusters_that_are_found_widen_the_bound_and_are_said():
+    rows: list[Row] = [
+        (item(i, question=f"place {i // 4} asked {i}", metadata={"question_id": i // 4}), "x", float(i // 4 % 5 > 0))
+        for i in range(200)
+    ]
+    found = judged(arms(log(rows)), {"above": 0.7})
+    independent = on_logs(Policy.model_validate({"schema": "trialist/policy/1", "claims": [{"above": 0.7}]}),
+                          arms(log(rows)), Facets("item"))  # fmt: skip
+    assert (found.estimates[0].num_clusters, independent.estimates[0].num_clusters) == (50, 200)
+    assert verdicts(found) == ["UNDECIDED"]
+    assert verdicts(independent) == ["PASS"]
+    assert any("50 groups of 4 by question_id" in note for note in found.notes)
+    assert any("independent of each other" in note for note in independent.notes)
 
 
 def test_an_absence_needs_an_arm_that_shows_it():

@@ -21,6 +21,10 @@ def both(folder: Path, old: str, new: str) -> pl.DataFrame:
     return one.join(other, on=["item", "epoch"], suffix="_new", maintain_order="left")
 
 
+def rescored(name: str, scorer: str, folder: Path) -> int:
+    return start(["rescore", str(inspect_made.stored(name)), "--scorer", scorer, "--out", str(folder)])
+
+
 def test_our_match_gives_the_scores_of_inspects(tmp_path: Path):
     assert (
         start(["rescore", str(inspect_made.stored("several")), "--scorer", "match", "--out", str(tmp_path / "m")]) == 0

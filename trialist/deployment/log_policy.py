@@ -21,6 +21,7 @@ from trialist.errors import Problem, SpecError, did_you_mean
 from trialist.logs.arms import Arms, compared
 from trialist.logs.blocks import Block, blocks_of
 from trialist.logs.facets import Facets
+from trialist.logs.table import INDEPENDENT
 from trialist.measurement.estimand import Estimand, estimate
 from trialist.measurement.metrics import Metric, mean_between
 from trialist.measurement.reading import index_items
@@ -92,17 +93,20 @@ def on_logs(policy: Policy, arms: Arms, facets: Facets | None = None) -> Judged:
     if problems:
         raise SpecError(problems)
     claims: list[Claim] = []
-    estimates: dict[tuple[str, Cell, Cell | None, float], Estimate] = {}
-    notes = [*arms.notes, *(note for block in logs.plain for note in block.notes)]
+    estimates: list[Estimate] = []
+    about = [block for block in logs.plain if block.task in {one.task for one in asked}]
+    notes = [*arms.notes, *(note for block in about for note in block.notes)]
     for one in asked:
         for claim, found, said in _measured(one, policy, logs):
             claims.append(claim)
             notes += said
-            estimates |= {(e.outcome, e.cell, e.contrast, e.confidence or 0.0): e for e in found}
-    found_all = tuple(estimates.values())
-    notes += [warning for e in found_all for warning in e.warnings]
+            # Bounds may be made for one side: of several that fit a claim, the gate takes the worst.
+            estimates += [e for e in found if e not in estimates]
+    notes += [warning for e in estimates for warning in e.warnings]
+    if any(not part.clustered_by for block in about for part in block.parts.values()):
+        notes.append(INDEPENDENT)
     notes += _not_measured(asked, logs)
-    return Judged(decide(claims, found_all), found_all, tuple(dict.fromkeys(notes)))
+    return Judged(decide(claims, estimates), tuple(estimates), tuple(dict.fromkeys(notes)))
 
 
 def _not_of_logs(policy: Policy) -> Iterator[Problem]:
