@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trialist.errors import NameUnknown, SpecError
+from trialist.evaluations.letters import letters
 from trialist.evaluations.plain_text import bare, folded, found_at, numbers
-from trialist.evaluations.text_scorers import letters, text_scorer
+from trialist.evaluations.text_scorers import text_scorer
 from trialist.records import Answer, Cell, Item, Status
 
 OPTIONS = ("Paris", "London", "New York", "York")

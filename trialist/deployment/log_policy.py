@@ -9,17 +9,16 @@ before the answers is for its history to show.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from trialist.deployment.gate import decide
-from trialist.deployment.policy import Policy, PolicyClaim
-from trialist.errors import Problem, SpecError, did_you_mean
-from trialist.logs.arms import Arms, compared
-from trialist.logs.blocks import Block, blocks_of
+from trialist.deployment.log_claims import Asked, Logs, arm_of, asked_of, not_measured
+from trialist.deployment.policy import Policy
+from trialist.logs.arms import Arms
+from trialist.logs.blocks import blocks_of
 from trialist.logs.facets import Facets
 from trialist.logs.table import INDEPENDENT
 from trialist.measurement.estimand import Estimand, estimate
@@ -27,9 +26,6 @@ from trialist.measurement.metrics import Metric, mean_between
 from trialist.measurement.reading import index_items
 from trialist.measurement.score_table import ScoreTable
 from trialist.records import Cell, Claim, Decision, Estimate
-
-_Names = tuple[str, str]
-TRIAL_ONLY = ("outcome", "threat", "dose", "null")
 
 
 @dataclass(frozen=True)
@@ -41,57 +37,14 @@ class Judged:
     notes: tuple[str, ...]
 
 
-@dataclass
-class _Logs:
-    """The logs as claims ask for them: blocks of all arms, and of each pair that is compared."""
-
-    arms: Arms
-    facets: Facets
-    plain: Sequence[Block]
-    pairs: dict[_Names, tuple[_Names, Sequence[Block]]] = field(default_factory=lambda: {})
-
-    @property
-    def tasks(self) -> list[str]:
-        return [block.task for block in self.plain]
-
-    def pair(self, arm: str, other: str) -> tuple[tuple[str, str], Sequence[Block]]:
-        if (arm, other) not in self.pairs:
-            arms, names = compared(self.arms, arm, other)
-            self.pairs[arm, other] = names, blocks_of(arms, names, self.facets)
-        return self.pairs[arm, other]
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """One claim of the policy with everything named."""
-
-    entry: PolicyClaim
-    task: str
-    measure: str
-    arm: str
-
-    @property
-    def outcome(self) -> str:
-        return f"{self.task}: {self.measure}" if self.task else self.measure
-
-
 def on_logs(policy: Policy, arms: Arms, facets: Facets | None = None) -> Judged:
     """Judge the logs by the policy.
 
     Raises SpecError for a claim that needs a trial, and for one that leaves open which task, metric or arm it is about.
     """
     wanted = facets or Facets()
-    logs = _Logs(arms, wanted, blocks_of(arms, None, wanted))
-    problems = list(_not_of_logs(policy))
-    asked: list[_Asked] = []
-    for index, entry in enumerate(policy.claims):
-        found = _named(entry, logs)
-        if isinstance(found, Problem):
-            problems.append(found.at(("claims", index)))
-        else:
-            asked.append(found)
-    if problems:
-        raise SpecError(problems)
+    logs = Logs(arms, wanted, blocks_of(arms, None, wanted))
+    asked = asked_of(policy, logs)
     claims: list[Claim] = []
     estimates: list[Estimate] = []
     about = [block for block in logs.plain if block.task in {one.task for one in asked}]
@@ -105,78 +58,15 @@ def on_logs(policy: Policy, arms: Arms, facets: Facets | None = None) -> Judged:
     notes += [warning for e in estimates for warning in e.warnings]
     if any(not part.clustered_by for block in about for part in block.parts.values()):
         notes.append(INDEPENDENT)
-    notes += _not_measured(asked, logs)
+    notes += not_measured(asked, logs)
     return Judged(decide(claims, estimates), tuple(estimates), tuple(dict.fromkeys(notes)))
 
 
-def _not_of_logs(policy: Policy) -> Iterator[Problem]:
-    if policy.tries is not None:
-        yield Problem(
-            "tries are counted by the ledger of trials, and logs have none", f"{list(policy.tries)}",
-            next_step="leave out 'tries', or set the confidence of each claim", where=("tries",),
-        )  # fmt: skip
-    for index, entry in enumerate(policy.claims):
-        for key in TRIAL_ONLY:
-            if getattr(entry, key):
-                step = "name 'task' and 'metric'" if key == "outcome" else f"leave out '{key}'"
-                allowed = "task, metric, arm, versus, positive"
-                yield Problem(f"'{key}' is for claims about a trial", f"{getattr(entry, key)}", allowed, step,
-                              ("claims", index, key))  # fmt: skip
-
-
-def _named(entry: PolicyClaim, logs: _Logs) -> _Asked | Problem:
-    """The claim with its task, metric and arm; where it names none, the only one there is."""
-    task = _one("task", entry.task, logs.tasks)
-    if isinstance(task, Problem):
-        return task
-    blocks = [block for block in logs.plain if block.task == task]
-    measure = _one("metric", entry.metric, [name for block in blocks for name in block.measures])
-    if isinstance(measure, Problem):
-        return measure
-    others = [entry.versus, *([_arm(logs, entry.versus)] if entry.versus else [])]
-    arms = list(dict.fromkeys(arm for block in blocks for arm in block.parts if arm not in others))
-    arm = _one("arm", entry.arm, arms)
-    return arm if isinstance(arm, Problem) else _Asked(entry, task, measure, arm)
-
-
-def _one(key: str, given: str, there: Sequence[str]) -> str | Problem:
-    names = list(dict.fromkeys(there))
-    if given or len(names) == 1:
-        return given or names[0]
-    if not names:
-        return ""
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return Problem(f"which {key}? there are {len(names)}", "none named", shown, f"add '{key}: ...'", (key,))
-
-
-def _arm(logs: _Logs, name: str) -> str:
-    """The arm that a name means: an arm, a model that is one arm, or a path whose logs are one arm."""
-    if name in logs.arms.logs:
-        return name
-    for fits in (_is_model, _is_path):
-        found = [
-            arm
-            for arm, group in logs.arms.logs.items()
-            if all(fits(name, one.log.source.model, one.run) for one in group)
-        ]
-        if len(found) == 1:
-            return found[0]
-    return name
-
-
-def _is_model(name: str, model: str, _: Path) -> bool:
-    return model == name
-
-
-def _is_path(name: str, _: str, run: Path) -> bool:
-    return Path(name) == run or Path(name).resolve() == run.resolve()
-
-
-def _measured(one: _Asked, policy: Policy, logs: _Logs) -> Iterator[tuple[Claim, list[Estimate], list[str]]]:
+def _measured(one: Asked, policy: Policy, logs: Logs) -> Iterator[tuple[Claim, list[Estimate], list[str]]]:
     """A claim for each run of the arm, with the estimates that it and its positive control rest on."""
     entry = one.entry
     confidence = policy.confidence if entry.confidence is None else entry.confidence
-    arm, versus, positive = (_arm(logs, name) if name else "" for name in (one.arm, entry.versus, entry.positive))
+    arm, versus, positive = (arm_of(logs, name) if name else "" for name in (one.arm, entry.versus, entry.positive))
     claim = Claim(entry.name, one.outcome, Cell(arm), entry.side, entry.threshold, confidence, entry.on_fail,
                   Cell(versus) if versus else None, Cell(positive) if positive else None)  # fmt: skip
     source = _source(one, logs, arm, versus)
@@ -212,7 +102,7 @@ class _Source:
     notes: tuple[str, ...] = ()
 
 
-def _source(one: _Asked, logs: _Logs, arm: str, versus: str) -> _Source | None:
+def _source(one: Asked, logs: Logs, arm: str, versus: str) -> _Source | None:
     """The scores of one arm, or of two on the same items; None where the logs hold nothing of the kind."""
     known = {name for block in logs.plain for name in block.parts}
     if not versus:
@@ -233,7 +123,7 @@ def _source(one: _Asked, logs: _Logs, arm: str, versus: str) -> _Source | None:
     return _Source(_table(scores, block.pair.items, one.measure), scores, names, block.notes)
 
 
-def _controls(one: _Asked, logs: _Logs, positive: str, metric: Metric, claim: Claim) -> list[Estimate]:
+def _controls(one: Asked, logs: Logs, positive: str, metric: Metric, claim: Claim) -> list[Estimate]:
     source = _source(one, logs, positive, "")
     if source is None:
         return []
@@ -265,17 +155,3 @@ def metric_of(scores: pl.DataFrame, measure: str) -> tuple[Metric, list[str]]:
     graded = inside and not bool(values.is_in([0.0, 1.0]).all())
     said = [f"'{measure}' lies in [0, 1], which is taken as its range"] if graded else []
     return mean_between(measure, low, high), said
-
-
-def _not_measured(asked: Sequence[_Asked], logs: _Logs) -> Iterator[str]:
-    """Names in the policy that are nothing in the logs: most often a wrong spelling."""
-    measures = list(dict.fromkeys(name for block in logs.plain for name in block.measures))
-    known: Mapping[str, Sequence[str]] = {"task": logs.tasks, "metric": measures, "arm": list(logs.arms.logs)}
-    for one in asked:
-        entry = one.entry
-        given = [("task", one.task), ("metric", one.measure)]
-        given += [("arm", _arm(logs, name)) for name in (one.arm, entry.versus, entry.positive) if name]
-        for key, name in given:
-            if name not in known[key]:
-                near = did_you_mean(name, known[key], f"there are: {', '.join(known[key][:8])}")
-                yield f"no {key} '{name}' in these logs; {near}"

@@ -6,20 +6,15 @@ errs: its scores alone carry no claim (``measurement.judged``), and an answer ca
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
-from trialist.errors import ModelError, Problem, RunFolderError, SpecError
+from trialist.errors import ModelError, Problem, SpecError
+from trialist.evaluations.judge_journal import Verdict, append, opened
 from trialist.evaluations.text_scorers import targets_of, why_unread
-from trialist.folder import storage_error
 from trialist.models.protocol import Choose, Failure, Keyed, Model, Reply, Request
 from trialist.records import Answer, Item, Score, ScorerKind, canonical_json, seed_of, sha256_hex
 
@@ -42,7 +37,6 @@ Verdict:"""
 OPTIONS = (" yes", " no")
 LEAST_MASS = 0.01
 """Least probability of " yes" and " no" together: below it the judge says something else, and that is no verdict."""
-SCHEMA = "trialist/judge/1"
 NAMES = ("question", "target", "answer")
 
 Progress = Callable[[int, int], None]
@@ -94,16 +88,6 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """``value`` 1 for yes, 0 for no, None where the judge gave no verdict, and why. ``failed``: it could not be asked;
-    asking again may help."""
-
-    value: float | None
-    reason: str = ""
-    failed: bool = False
-
-
-@dataclass(frozen=True)
 class Judged:
     """The verdicts as a scorer for ``rescoring.rescore``."""
 
@@ -142,7 +126,7 @@ def judged(
         if judge.settled(item, answer) is None
         for prompt in [judge.prompt(item, answer)]
     }
-    with _opened(journal, judge) as (stream, known):
+    with opened(journal, judge.version) as (stream, known):
         verdicts = {key: verdict for key, verdict in known.items() if key in prompts}
         todo = [Keyed[Request](key, seed_of("judge", key), Choose(prompt, OPTIONS))
                 for key, prompt in prompts.items() if key not in verdicts]  # fmt: skip
@@ -151,7 +135,7 @@ def judged(
             verdict = verdict_of(reply.value)
             verdicts[reply.key] = verdict
             if not verdict.failed:
-                _append(stream, {"key": reply.key, "value": verdict.value, "reason": verdict.reason}, journal)
+                append(stream, reply.key, verdict, journal)
             done += 1
             if progress is not None:
                 progress(done, len(prompts))
@@ -177,59 +161,3 @@ def verdict_of(reply: Reply | Failure) -> Verdict:
 
 def _key(prompt: str) -> str:
     return sha256_hex(prompt.encode("utf-8", "surrogatepass"))[:32]
-
-
-@contextmanager
-def _opened(path: Path, judge: Judge) -> Generator[tuple[BinaryIO, dict[str, Verdict]]]:
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise RunFolderError(f"{path} is in use", next_step="wait for the other process to end") from None
-    except OSError as error:
-        raise storage_error(error, path) from error
-    try:
-        known = dict(_read(path, judge))
-        with path.open("ab") as stream:
-            if not known and stream.tell() == 0:
-                _append(stream, {"schema": SCHEMA, "judge": judge.version}, path)
-            yield stream, known
-    except OSError as error:
-        raise storage_error(error, path) from error
-    finally:
-        lock.release()
-
-
-def _read(path: Path, judge: Judge) -> Iterator[tuple[str, Verdict]]:
-    """Whole lines; what a killed process was writing is cut off. A journal without its first line is begun anew."""
-    data = path.read_bytes() if path.exists() else b""
-    whole = data[: data.rfind(b"\n") + 1]
-    if path.exists() and whole != data:
-        with path.open("r+b") as stream:
-            stream.truncate(len(whole))
-    head, *rows = whole.splitlines() or [b""]
-    if not head:
-        return
-    try:
-        first, lines = json.loads(head), [json.loads(row) for row in rows]
-        found = [(str(row["key"]), Verdict(row["value"], row["reason"])) for row in lines]
-        owner = first["judge"] if first["schema"] == SCHEMA else first["schema"]
-    except (ValueError, KeyError, TypeError):
-        raise RunFolderError(
-            f"{path} is no journal of a judge", next_step="move it away, or use another --out"
-        ) from None
-    if owner != judge.version:
-        raise RunFolderError(
-            f"{path} holds the verdicts of another judge or template", seen=str(owner), allowed=judge.version,
-            next_step="remove it to begin anew, or use another --out",
-        )  # fmt: skip
-    yield from found
-
-
-def _append(stream: BinaryIO, row: dict[str, Any], path: Path) -> None:
-    try:
-        stream.write(json.dumps(row).encode() + b"\n")
-        stream.flush()
-    except OSError as error:
-        raise storage_error(error, path) from error

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from trialist.errors import NameUnknown, Problem, SpecError
+from trialist.evaluations.letters import letters, lone_letter
 from trialist.evaluations.plain_text import bare, folded, found_at, number_of, numbers, tolerance_of
 from trialist.evaluations.scoring import Normalise, accuracy_score, unread
 from trialist.records import Answer, Item, Score, ScorerKind
@@ -144,12 +145,6 @@ def _includes(item: Item, target: str, text: str) -> Grade:
     return 1.0, ""
 
 
-_STATED = re.compile(r"\banswer\s*(?:is|[:=])[\s:*_`\"']*(.*)", re.IGNORECASE)
-_CAPITALS = re.compile(r"[(\[]?([A-Z])[)\]]?((?:\s*(?:,|/|&|and|or)\s*[(\[]?[A-Z][)\]]?(?![A-Za-z]))*)(?![A-Za-z])")
-_LONE = re.compile(r"[\s*_`\"'(\[]*([A-Za-z])[\s*_`\"')\].:,]*")
-_LED = re.compile(r"[\s*_`\"']*(?:\(([A-Za-z])\)|([A-Za-z])[).:])\s")
-
-
 def _letter(item: Item, target: str, text: str) -> Grade:
     wanted = _wanted_letter(item, target)
     if wanted is None:
@@ -160,25 +155,10 @@ def _letter(item: Item, target: str, text: str) -> Grade:
     return float(said[0] == wanted), f"read as {said[0]}"
 
 
-def letters(text: str) -> list[str]:
-    """The letters that an answer chooses: after its last "answer:", "answer =" or "answer is" that is followed by a
-    capital letter (or, at the end of the line, by any letter), else the one letter that it is, else the one it begins
-    with before ``)``, ``.`` or ``:``. Several that are listed after one "answer" are all given."""
-    for match in reversed(list(_STATED.finditer(text))):
-        listed, lone = _CAPITALS.match(match[1]), _LONE.fullmatch(match[1])
-        if listed:
-            return list(dict.fromkeys([listed[1], *re.findall("[A-Z]", listed[2])]))
-        if lone:
-            return [lone[1].upper()]
-    whole = _LONE.fullmatch(text) or _LED.match(text)
-    return [next(group for group in whole.groups() if group).upper()] if whole else []
-
-
 def _wanted_letter(item: Item, target: str) -> str | None:
     if item.target is not None and item.options:
         return chr(ord("A") + item.target) if item.target < 26 else None
-    lone = _LONE.fullmatch(target)
-    return lone[1].upper() if lone else None
+    return lone_letter(target)
 
 
 def _number(setting: str = "") -> Callable[[Item, str, str], Grade]:
