@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from logs_made import keep, made, two_runs, without
 
@@ -111,6 +112,9 @@ def test_epochs_are_averaged_within_their_item_whatever_their_number(rows: Any) 
     assert [one["value"] for one in row["estimates"]] == pytest.approx([v.mean() for v in values])
     assert [one["num_clusters"] for one in row["estimates"]] == [50, 50]
     assert row["num_answers"] == {"a": 250, "b": 100}
+    assert (
+        "sums: 5 answers an item in a, 2 in b: their means are compared" in rows(logs, "--compare", "a", "b")["notes"]
+    )
     difference = values[0] - values[1]
     half = 2.009575 * difference.std(ddof=1) / np.sqrt(50)
     limits = (row["difference"]["low"], row["difference"]["high"])
@@ -222,6 +226,36 @@ def test_rows_by_task_metric_and_stratum(rows: Any) -> None:
     pooled = rows(logs, "--by", "metric")["rows"][0]["estimates"][0]
     assert pooled["value"] == pytest.approx(np.mean([*x, *draws(2, 40)]))
     assert (pooled["counts"]["attempted"], pooled["num_clusters"]) == (280, 100)
+
+
+def test_arms_that_are_pooled_over_other_tasks_are_warned_of(say: Any) -> None:
+    keep(
+        Path("one"), made([1, 0] * 20, model="a"), made([1, 0] * 20, model="b"), made([1, 1] * 20, model="b", task="t")
+    )
+    out = say("one", "--by", "metric")[1]
+    assert "2 tasks pooled: every item counts alike" in out
+    assert "a has scores of 1 of them, so its rows aren't about the same items" in out
+    assert "b has scores of" not in out
+
+
+def test_many_tasks_do_not_fill_the_screen(say: Any) -> None:
+    keep(Path("many"), *(made([1, 0] * (10 + i), task=f"t{i:02d}") for i in range(30)))
+    out = say("many")[1]
+    assert "(10 more lines like these; --json holds everything)" in out
+    assert "t29, acc .50" in out
+
+
+def test_ids_of_a_table_say_its_clusters(say: Any) -> None:
+    pl.DataFrame({"item": [f"q{i}-p{j}" for i in range(30) for j in range(4)], "score": [1, 0, 0] * 40}).write_csv(
+        "t.csv"
+    )
+    out = say("t.csv")[1]
+    assert "score: 120 items in 30 clusters by ids" in out
+    assert "these 120 items are 30 groups of 4 by their ids, 'q0-p0' belongs to 'q0': clustered by them" in out
+    assert "taken as independent" not in out
+    out = say("t.csv", "--cluster", "item")[1]
+    assert "clusters by ids" not in out
+    assert "taken as independent" in out
 
 
 def test_pooled_tasks_are_compared_item_by_item(rows: Any) -> None:

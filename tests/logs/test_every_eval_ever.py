@@ -187,6 +187,14 @@ def test_levels_are_ordinal_and_an_unknown_level_is_missing(tmp_path: Path) -> N
     assert log.scores["reason"].to_list() == ["", "the level is unknown", ""]
 
 
+def test_a_range_beyond_one_is_no_unit_range(tmp_path: Path) -> None:
+    percent = result("accuracy", score_type="continuous", min_score=0, max_score=100)
+    assert set(one(write(tmp_path / "a", THREE, [percent])).scores["kind"]) == {"binary"}
+    low = [row(i, i / 4) for i in range(3)]
+    assert set(one(write(tmp_path / "b", low, [percent])).scores["kind"]) == {"real"}
+    assert set(one(write(tmp_path / "c", low)).scores["kind"]) == {"bounded"}
+
+
 def test_conversations_and_answers_cut_short(tmp_path: Path) -> None:
     messages = [
         {"turn_idx": i, "role": role, "content": text}
@@ -216,7 +224,7 @@ def test_an_error_is_missing_whatever_score_stands_beside_it(tmp_path: Path) -> 
 def test_epochs_of_the_inspect_converter(tmp_path: Path) -> None:
     rows = [row(i, 0.5, metadata={"epoch": str(epoch)}) for i in range(2) for epoch in (1, 2)]
     log = one(write(tmp_path, rows, eval_library={"name": "inspect_ai", "version": "0.3"}))
-    assert log.scores.select("item", "epoch").rows() == [("q0", 0), ("q0", 1), ("q1", 0), ("q1", 1)]
+    assert log.scores.select("item", "epoch").rows() == [("q0", 1), ("q0", 2), ("q1", 1), ("q1", 2)]
     assert (len(log.items), len(log.answers), log.source.num_samples) == (2, 4, 4)
     assert any("reduced over epochs" in note for note in log.notes)
 

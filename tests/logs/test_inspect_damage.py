@@ -265,12 +265,13 @@ def test_ids_that_the_log_does_not_list(tmp_path: Path) -> None:
 def test_a_log_without_samples_keeps_what_it_states(tmp_path: Path) -> None:
     def change(log: dict[str, Any]) -> None:
         log["eval"]["config"]["log_samples"] = False
-        del log["samples"], log["eval"]["scorers"]
+        del log["samples"]
         log["results"]["scores"] = log["results"]["scores"][:1]
 
     log = read(changed(tmp_path, change))
-    assert (len(log.items), len(log.scores), len(log.stated)) == (21, 0, 2)
-    assert log.answers["reason"].unique().to_list() == ["samples not logged"]
+    assert (len(log.items), len(log.stated)) == (21, 2)
+    assert counts(log, "match") == {"samples not logged": 21}
+    assert log.scores["measure"].unique().to_list() == ["match"]  # the results have no other scorer
 
 
 def test_the_first_schema(tmp_path: Path) -> None:
@@ -302,3 +303,15 @@ def test_what_is_no_log(tmp_path: Path) -> None:
     for path in (*sorted(tmp_path.iterdir()), tmp_path / "absent.eval", tmp_path):
         with pytest.raises(DataError):
             inspect_log.read(path)
+
+
+def test_early_stops_and_ids_that_stand_twice(tmp_path: Path) -> None:
+    def change(log: dict[str, Any]) -> None:
+        log["eval"]["dataset"]["sample_ids"].append("21")
+        log["results"]["early_stopping"] = {"manager": "some", "early_stops": [{"id": 21, "epoch": 1}], "metadata": {}}
+        del log["samples"][19:]
+
+    log = read(changed(tmp_path, change))
+    assert counts(log, "match") == {"": 19, "not in the log": 1, "stopped early": 1}
+    assert cells(log, "match")["21", 1] == (None, "stopped early")
+    assert log.losses[0].what == "1 of 22 ids of the data set stand there twice"

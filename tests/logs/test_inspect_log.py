@@ -35,7 +35,7 @@ def counts(log: Log, measure: str) -> dict[str, int]:
     return dict(rows.group_by("reason").len().rows())
 
 
-@pytest.mark.parametrize("name", ["options", "several", "mean", "troubles", "agents", "stopped"])
+@pytest.mark.parametrize("name", ["options", "several", "mean", "troubles", "agents", "stopped", "scored-errors"])
 def test_every_item_epoch_and_measure_has_one_row(name: str) -> None:
     path = made.stored(name)
     theirs = read_eval_log(str(path))
@@ -92,6 +92,11 @@ def test_errors_and_limits() -> None:
     answers = {row["item"]: row for row in log.answers.iter_rows(named=True)}
     assert (answers["8"]["status"], answers["8"]["reason"][:12]) == ("truncated", "limit: token")
     assert answers["1"]["reason"] == "error: RuntimeError('thing 1 broke')"
+    for full in (False, True):  # a sample that raised and was scored all the same keeps its score, as in Inspect
+        scored = read(made.stored("scored-errors"), full=full)
+        assert cells(scored, "match")["1", 1] == (0.0, "")
+        assert cells(scored, "careful")["1", 1] == (None, "error")
+        assert "2 samples ended in an error and were scored all the same" in scored.notes
     stopped = read(made.stored("stopped"))
     assert stopped.source.status == "error"
     assert "thing 1 broke" in stopped.notes[0]

@@ -23,7 +23,18 @@ from trialist.logs.log import Stated
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-NAMES = ["options", "several", "several-json", "mean", "reducers", "no-reducer", "troubles", "agents", "stopped"]
+NAMES = [
+    "options",
+    "several",
+    "several-json",
+    "mean",
+    "reducers",
+    "no-reducer",
+    "troubles",
+    "agents",
+    "stopped",
+    "scored-errors",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,3 +109,21 @@ def test_pass_at_k_is_inspects(n: int, data: st.DataObject) -> None:
     theirs = reducer([Score(value=1.0)] * c + [Score(value=0.0)] * (n - c)).value
     assert pass_at_k(n, c, k) == theirs
     assert pass_at_k(n, c, k) == pytest.approx(1 - math.comb(n - c, k) / math.comb(n, k), abs=1e-12)
+
+
+def test_the_table_of_the_page_is_that_of_the_log() -> None:
+    page = (Path(__file__).parents[2] / "docs/logs/inspect.md").read_text(encoding="utf-8")
+    rows = [
+        line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `") and " | 21 | " in line
+    ]
+    log = read(made.stored("several"))
+    theirs = read_eval_log(str(made.stored("several")), header_only=True).results
+    assert theirs
+    for name, *numbers in rows:
+        measure = name.strip("`")
+        values = log.scores.filter(log.scores["measure"] == measure)["value"]
+        (score,) = (s for s in theirs.scores if measure in (s.name, f"{s.scorer}/{s.name}"))
+        stated = next(s for s in log.stated if s.measure == measure)
+        counts = [str(len(values)), str(values.count()), str(values.null_count())]
+        assert numbers == [*counts, f"{score.scored_samples}, {score.unscored_samples}", str(stated.value)]
+    assert len(rows) == 5

@@ -113,6 +113,13 @@ def test_settings_that_are_no_json_are_written_as_text(tmp_path: Path) -> None:
     assert found.stated[0].value == float("-inf")
 
 
+def test_names_of_files_that_are_no_text_are_kept_as_far_as_they_are(tmp_path: Path) -> None:
+    odd = "logs/\udce9.eval"
+    kept.write([log(source=replace(log().source, path=odd), losses=(Loss(odd, "", odd),))], tmp_path / "logs")
+    (found,) = kept.read(tmp_path / "logs")
+    assert found.source.path == found.losses[0].path == "logs/?.eval"
+
+
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(StorageError):

@@ -17,7 +17,11 @@ from lm_eval_made import Made
 from trialist.errors import DataError
 from trialist.logs import lm_eval_log
 from trialist.logs.log import Log
-from trialist.records import ANSWER_COLUMNS, ITEM_COLUMNS, SCORE_COLUMNS
+from trialist.measurement.estimand import Estimand, estimate
+from trialist.measurement.metrics import Metric, first
+from trialist.measurement.reading import index_items
+from trialist.measurement.score_table import ScoreTable
+from trialist.records import ANSWER_COLUMNS, ITEM_COLUMNS, SCORE_COLUMNS, Cell, Estimate
 
 pytest.importorskip("lm_eval")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the harness and its packages
@@ -66,6 +70,17 @@ def values(log: Log, measure: str) -> list[float | None]:
 def stated(log: Log, measure: str, metric: str) -> float:
     (row,) = [row for row in log.stated if (row.measure, row.metric) == (measure, metric)]
     return row.value
+
+
+def estimated(log: Log, measure: str, low: float = 0.0, high: float = 1.0) -> Estimate:
+    index = index_items(log.items)
+    metric = Metric(measure, (measure,), first, ((low,), (high,)), low, high)
+    return estimate(ScoreTable(log.scores, index), index, Estimand(log.source.task, metric, Cell(log.source.model)))
+
+
+def shown(*numbers: float | None) -> str:
+    value, low, high = (f"{number or 0:.2f}".replace("0.", ".", 1) for number in numbers)
+    return f"{value} [{low}, {high}]"
 
 
 def mean(numbers: list[float]) -> float:
@@ -148,6 +163,39 @@ def test_scores_that_are_nan_or_left_out_are_null_with_the_reason(logs: dict[str
     numbers = [value for value in values(log, "share") if value is not None]
     assert mean(numbers) == pytest.approx(stated(log, "share", "nanmean"), rel=1e-15)
     assert len(log.scores) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("task", "measure", "theirs", "ours"),
+    [
+        ("made_choices", "acc", ".40 [.18, .62]", ".40 [.22, .61]"),
+        ("made_choices", "acc_norm", ".05 [-.05, .15]", ".05 [.01, .24]"),
+        ("made_bleu", "exact_match", ".00 [.00, .00]", ".00 [.00, .19]"),
+        ("made_undefined", "share", ".40 [.19, .61]", ".40 [.16, .64]"),
+    ],
+)
+def test_our_interval_beside_theirs_as_the_page_shows_them(
+    logs: dict[str, Log], task: str, measure: str, theirs: str, ours: str
+) -> None:
+    log = logs[task]
+    value = next(row.value for row in log.stated if row.measure == measure and row.metric != "stderr")
+    error = 1.96 * stated(log, measure, "stderr")
+    found = estimated(log, measure)
+    assert shown(value, value - error, value + error) == theirs
+    assert shown(found.value, found.low, found.high) == ours
+    page = (Path(__file__).parents[2] / "docs" / "logs" / "lm-eval.md").read_text(encoding="utf-8")
+    assert any(theirs in line and ours in line for line in page.splitlines())
+
+
+def test_what_is_missing_widens_the_worst_case(logs: dict[str, Log]) -> None:
+    found = estimated(logs["made_undefined"], "share")
+    assert (found.counts.attempted, found.counts.scored) == (16, 9)
+    assert (found.worst_low, found.worst_high) == (pytest.approx(0.4 * 9 / 16), pytest.approx((0.4 * 9 + 7) / 16))
+
+
+def test_a_weighted_metric_is_estimated_with_its_weights(logs: dict[str, Log]) -> None:
+    found = estimated(logs["made_texts"], "bits_per_byte", -math.inf, math.inf)
+    assert found.value == pytest.approx(stated(logs["made_texts"], "bits_per_byte", "bits_per_byte"), rel=1e-14)
 
 
 # --- what was asked and answered -------------------------------------------------------------------------
@@ -325,11 +373,13 @@ def test_two_organisms_on_our_engine_pair_item_by_item(tmp_path: Path) -> None:
 
 
 def test_samples_without_results_are_named_by_their_files(run: Made, tmp_path: Path) -> None:
-    path = tmp_path / "org__tiny" / run.samples["made_choices"].name
-    path.parent.mkdir()
-    shutil.copy(run.samples["made_choices"], path)
-    log = one(path)
-    assert (log.source.task, log.source.model, log.source.num_samples) == ("made_choices", "org__tiny", None)
+    for folder, name in (("org__mod\udce9l", "org__mod?l"), ("org__tiny", "org__tiny")):
+        path = tmp_path / folder / run.samples["made_choices"].name
+        path.parent.mkdir()
+        shutil.copy(run.samples["made_choices"], path)
+        log = one(path)
+        assert (log.source.task, log.source.model, log.source.num_samples) == ("made_choices", name, None)
+        assert set(log.scores["arm"]) == {name}
     assert log.stated == ()
     assert any("no results_" in note for note in log.notes)
     assert mean([value for value in values(log, "acc") if value is not None]) == 0.4
@@ -359,6 +409,24 @@ def test_results_alone_ask_for_samples(run: Made, tmp_path: Path) -> None:
     assert lm_eval_log.recognises(path)
     for place in (path, tmp_path):
         with pytest.raises(DataError, match="--log_samples"):
+            lm_eval_log.read(place)
+
+
+def test_of_several_files_those_that_fail_or_are_absent_are_losses(copied: Callable[[str], Path]) -> None:
+    whole, empty = copied("made_choices"), copied("made_sums")
+    empty.write_bytes(b"")
+    (results,) = whole.parent.glob("results_*.json")
+    content = json.loads(results.read_text())
+    kept = {name: content["results"][name] for name in ("made_choices", "made_sums", "made_bleu", "made_group")}
+    results.write_text(json.dumps({**content, "results": kept}))
+    absent = str(empty).replace("made_sums", "made_bleu")
+    for place, lost in ((results, [absent, str(empty)]), (whole.parent, [str(empty)])):
+        log = one(place)
+        assert (log.source.task, len(log.items)) == ("made_choices", 20)
+        assert [loss.path for loss in log.losses] == lost
+    whole.write_bytes(b"")
+    for place in (results, whole.parent):
+        with pytest.raises(DataError, match="not one file"):
             lm_eval_log.read(place)
 
 

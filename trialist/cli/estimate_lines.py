@@ -13,6 +13,8 @@ from trialist.wording import format_count, format_interval, format_value
 NUM_REASONS = 4
 NUM_TITLES = 3
 NUM_LOSSES = 5
+NUM_LINES = 20
+"""Of one kind; a run of many tasks would fill the screen otherwise."""
 LONGEST_REASON = 60
 POWER = ".8"
 SAME = 1e-9
@@ -37,7 +39,10 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
     places: dict[str, list[str]] = {}
     for where, text in pairs:
         places.setdefault(text, []).append(where)
-    for text, wheres in places.items():
+    for number, (text, wheres) in enumerate(places.items()):
+        if number == NUM_LINES:
+            yield f"({len(places) - NUM_LINES} more lines like these; --json holds everything)"
+            return
         yield f"{_several(list(dict.fromkeys(wheres)))}: {text}"
 
 

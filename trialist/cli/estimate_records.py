@@ -71,8 +71,9 @@ class Said:
 class Row:
     """One measure of one task in one stratum: an estimate an arm that has it, and the comparison. ``words``: better,
     worse, equivalent or can't tell, from ``bounds``; ``claims``, one an arm or one for the comparison. ``judged``: a
-    judge gave the scores. ``missing``: for each arm the number of answers without a score by reason; ``num_answers``
-    of how many. ``detectable``: the difference that could have been seen, None with ``undetectable`` saying why."""
+    judge gave the scores, and nobody labelled any. ``missing``: for each arm the number of answers without a score by
+    reason; ``num_answers`` of how many. ``detectable``: the difference that could have been seen, None with
+    ``undetectable`` saying why."""
 
     task: str
     measure: str

@@ -95,7 +95,7 @@ class _Rows:
         }
         row = Row(
             block.task, measure, stratum or "", tuple(self._arms[arm].estimate(one) for arm, one in each.items()),
-            judged=any((rows["scorer_kind"] == "judge").any() for rows in scores.values()),
+            judged=any(_by_judge_alone(rows) for rows in scores.values()),
             clustered_by=" or ".join(dict.fromkeys(p.clustered_by for p in block.parts.values() if p.clustered_by)),
         )  # fmt: skip
         row = replace(row, **_answers(block, scores, stratum))
@@ -134,6 +134,11 @@ class _Rows:
             return replace(row, detectable=detectable_difference(sample, level=asked.level))
         except MeasurementUndefined as undefined:
             return replace(row, undetectable=undefined.problems[0].message)
+
+
+def _by_judge_alone(rows: pl.DataFrame) -> bool:
+    kinds = rows["scorer_kind"].unique().to_list()
+    return "judge" in kinds and "human" not in kinds
 
 
 def _answers(block: Block, scores: Mapping[str, pl.DataFrame], stratum: str | None) -> dict[str, dict[str, object]]:

@@ -9,6 +9,7 @@ import typer
 
 from trialist.cli.output import print_json
 from trialist.cli.sealing import seal, unseal
+from trialist.wording import format_value
 
 if TYPE_CHECKING:
     from trialist.organisms.grid import GridResult
@@ -31,7 +32,10 @@ def list_organisms(as_json: _Json = False) -> int:
     from trialist.cli.results import show_rows
     from trialist.organisms import catalog
 
-    rows = [{"name": f"organism/{name}", **_truth_row(catalog.truth(name))} for name in catalog.names()]
+    rows = [
+        {"name": f"organism/{name}", "realised": _planted(catalog.spec(name), truth), **_truth_row(truth)}
+        for name, truth in ((name, catalog.truth(name)) for name in catalog.names())
+    ]
     print_json({"organisms": rows}) if as_json else show_rows(rows)
     return 0
 
@@ -179,6 +183,12 @@ def _show_grid(result: GridResult) -> None:
     for row in result.failed:
         print(f"\n{row.id} failed: {row.error}")
     print(f"\n{len(result.rows) - len(result.failed)} of {len(result.rows)} organisms in {result.folder}")
+
+
+def _planted(spec: OrganismSpec, truth: Truth) -> str:
+    """Each plant with the dose that came out."""
+    found = [f"{name} {format_value(truth.realised[name].value)}" for name in spec.plants if name in truth.realised]
+    return ", ".join(found) or "-"
 
 
 def _truth_row(truth: Truth) -> dict[str, str]:

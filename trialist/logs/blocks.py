@@ -99,8 +99,13 @@ def pool(blocks: Sequence[Block], compare: tuple[str, str] | None = None) -> Blo
         items, scores = _together((task, one.items, one.scores) for task, one in pairs)
         pairings = {task: one.pairings[task] for task, one in pairs}
         pair = Pair(*compare, items, scores, pairings)
-    note = f"{len(blocks)} tasks pooled: every item counts alike, whatever its task"
-    return Block(POOLED, parts, pair, (*(note for block in blocks for note in block.notes), note))
+    notes = [note for block in blocks for note in block.notes]
+    notes.append(f"{len(blocks)} tasks pooled: every item counts alike, whatever its task")
+    notes += [
+        f"{arm} has scores of {len(part.logs)} of them, so its rows aren't about the same items as those of other arms"
+        for arm, part in parts.items() if len(part.logs) < len(blocks) and len(parts) > 1
+    ]  # fmt: skip
+    return Block(POOLED, parts, pair, tuple(notes))
 
 
 def task_of(log: Log) -> str:
@@ -129,14 +134,19 @@ def _block(task: str, logs: Mapping[str, Log], compare: tuple[str, str] | None, 
     notes = [f"{task}: the log of {arm} holds no scores" for arm, log in logs.items() if not len(log.scores)]
     logs = {arm: log for arm, log in logs.items() if len(log.scores)}
     ready: dict[str, tuple[Planned, str]] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for arm, log in logs.items():
         # A table's columns were named when it was read.
         is_table = log.source.format == TABLE
         own = Facets("item" if facets.cluster == "item" else None) if is_table else facets
         place = placed(log.items, own)
-        notes += [f"{task}: {note}" if task else note for note in place.notes]
+        found[arm] = place.notes
         ready[arm] = planned.planned(replace(log, items=place.items)), place.clustered_by
-    parts = {arm: _part(arm, planned.with_unnamed(found), by) for arm, (found, by) in ready.items()}
+    same = len(set(found.values())) == 1
+    for arm, said in found.items():
+        where = ", ".join(name for name in (task, "" if same else arm) if name)
+        notes += [f"{where}: {note}" if where else note for note in said]
+    parts = {arm: _part(arm, planned.with_unnamed(plan), by) for arm, (plan, by) in ready.items()}
     pair = None
     if compare and all(arm in ready for arm in compare):
         pair = _pair(task, ready[compare[0]][0], ready[compare[1]][0], compare)
@@ -200,6 +210,11 @@ def _differences(first: Log, second: Log, compare: tuple[str, str]) -> list[str]
                      f"({b.task_version or 'none'})")  # fmt: skip
     if a.format != b.format:
         notes.append(f"{compare[0]} was asked by {a.tool or a.format}, {compare[1]} by {b.tool or b.format}")
+    epochs = [log.scores["epoch"].n_unique() for log in (first, second)]
+    if epochs[0] != epochs[1]:
+        notes.append(
+            f"{epochs[0]} answers an item in {compare[0]}, {epochs[1]} in {compare[1]}: their means are compared"
+        )
     keys = [key for key in {**a.settings, **b.settings} if a.settings.get(key) != b.settings.get(key)]
     if keys and a.format == b.format:
         said = [f"{key} {_short(a.settings.get(key))} and {_short(b.settings.get(key))}" for key in keys]

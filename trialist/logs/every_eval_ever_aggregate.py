@@ -53,13 +53,14 @@ class Result:
 
     @property
     def kind(self) -> ValueKind | None:
-        """What the file says of the values; None where it says too little."""
-        if self.config.get("score_type") == "levels":
-            return "ordinal"
-        if self.config.get("score_type") != "continuous":
-            return None
-        low, high = self.config.get("min_score"), self.config.get("max_score")
-        return None if (low, high) == (0, 1) else "real"
+        """What the file says of the values; None where the values tell."""
+        return "ordinal" if self.config.get("score_type") == "levels" else None
+
+    @property
+    def is_unit(self) -> bool:
+        """Nothing says that scores may lie outside [0, 1]."""
+        ends = (self.config.get("min_score"), self.config.get("max_score"))
+        return self.config.get("score_type") != "continuous" or ends == (0, 1)
 
     @property
     def unknown(self) -> float | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from trialist.logs.every_eval_ever_aggregate import Aggregate, Result, is_known, part, unknown_schema
-from trialist.logs.gathering import Gathering, Losses, content_hash, lines_of, plain
+from trialist.logs.gathering import Gathering, Losses, content_hash, lines_of, plain, whole_text
 from trialist.logs.lm_eval_metrics import AGGREGATIONS, Number, measure_of, number_of
 from trialist.records import Status
 
@@ -48,7 +48,7 @@ class Task:
         found += [f"{name}: no number a sample, so it isn't read" for name in self.odd if name not in self.rows.scorers]
         if self.num_errors:
             found.append(f"{self.num_errors} samples with an error are missing; a score written beside it isn't used")
-        if aggregate.tool.startswith("inspect") and any(epoch for _, epoch in self.attempts):
+        if aggregate.tool.startswith("inspect") and len(self.attempts) > len(self.asked):
             found.append("converted from Inspect: a sample's epochs may carry one score, reduced over epochs")
         return found
 
@@ -87,7 +87,8 @@ class SampleReader:
         name = evaluation.removesuffix(f"/{part(row, 'metadata').get('filter') or '/'}")
         if name not in self.tasks:
             run = str(self._aggregate.content.get("evaluation_id") or row.get("evaluation_id") or "")
-            model = self._aggregate.model or str(row.get("model_id") or self._path.resolve().parent.name)
+            said = self._aggregate.model or str(row.get("model_id") or "")
+            model: str = whole_text(said or self._path.resolve().parent.name)
             version = str(part(self._aggregate.content, "eval_library").get("version") or "")
             self.tasks[name] = Task(name, model, run, version)
         return self.tasks[name]
@@ -143,7 +144,8 @@ class SampleReader:
         measure = self._measure(task, result)
         judged = any(str(one.get("extraction_method")) == "llm_judge" for one in _attributions(row))
         kind = result.scorer_kind if result else "program"
-        task.rows.named(measure, measure, "judge" if judged else kind, result.kind if result else None)
+        values, is_unit = (result.kind, result.is_unit) if result else (None, True)
+        task.rows.named(measure, measure, "judge" if judged else kind, kind=values, is_unit=is_unit)
         return [(measure, Number(None, reason=why) if status == "error" else _number(row, result))]
 
     def _measure(self, task: Task, result: Result | None) -> str:
@@ -189,9 +191,9 @@ def _id_in(line: bytes) -> str:
 
 
 def _epoch(row: Mapping[str, Any]) -> int:
-    """From 0; the Inspect converter counts from 1."""
+    """As the file counts, 0 where it doesn't say."""
     said = str(part(row, "metadata").get("epoch", ""))
-    return max(int(said) - 1, 0) if re.fullmatch(r"\d{1,6}", said) else 0
+    return int(said) if re.fullmatch(r"\d{1,6}", said) else 0
 
 
 def _texts(value: Any) -> list[str]:

@@ -21,7 +21,6 @@ from trialist.records import (
     ScorerKind,
     Status,
     ValueKind,
-    canonical_json,
     cell_row,
     sha256_hex,
 )
@@ -34,7 +33,11 @@ SHOWN = 50
 def content_hash(text: str, options: Sequence[str], target: str) -> str:
     """Equal exactly where the model was asked the same, whatever the item's id: SHA-256 of the canonical JSON of
     [input, options, target]."""
-    return sha256_hex(canonical_json([text, list(options), target]))
+    return sha256_hex(_canonical([text, list(options), target]).encode())
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+"""``records.canonical_json`` for what is plain JSON already."""
 
 
 class Losses:
@@ -137,13 +140,13 @@ class Gathering:
         names = ("item", "epoch", "measure", "value", "weight", "reason")
         self._scores = _Rows({name: SCORE_COLUMNS[name] for name in names})
         self._attempts: dict[tuple[str, int], None] = {}
-        self.scorers: dict[str, tuple[str, ScorerKind, ValueKind | None]] = {}
+        self.scorers: dict[str, tuple[str, ScorerKind, ValueKind | None, bool]] = {}
 
     def item(
         self, name: str, *, text: str, options: Sequence[str], target: int | None, reference: str, hashed: str,
         metadata: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        told = canonical_json(metadata).decode()
+        told = _canonical(metadata)
         self._items.add(name, hashed, text, list(options), target, reference, name, "", told)
 
     def attempt(self, item: str, epoch: int) -> None:
@@ -162,11 +165,12 @@ class Gathering:
         self._scores.add(item, epoch, measure, value, weight, reason)
 
     def named(
-        self, measure: str, scorer: str, scorer_kind: ScorerKind = "program", kind: ValueKind | None = None
-    ) -> None:
-        """Who gives a measure. Without a ``kind``: binary where all values are 0 or 1, bounded where they lie between,
-        real otherwise."""
-        self.scorers.setdefault(measure, (scorer, scorer_kind, kind))
+        self, measure: str, scorer: str, scorer_kind: ScorerKind = "program", *, kind: ValueKind | None = None,
+        is_unit: bool = True,
+    ) -> None:  # fmt: skip
+        """Who gives a measure. Without a ``kind``: binary where all values are 0 or 1, bounded where they lie between
+        and nothing says that they may lie outside (``is_unit``), real otherwise."""
+        self.scorers.setdefault(measure, (scorer, scorer_kind, kind, is_unit))
 
     def tables(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """items, answers and scores."""
@@ -190,8 +194,9 @@ class Gathering:
         return _in_place(full, {**self._key, "scorer_version": self._version}, SCORE_COLUMNS)
 
     def _facts(self, scores: pl.DataFrame, measure: str) -> tuple[str, ScorerKind, ValueKind]:
-        scorer, scorer_kind, kind = self.scorers[measure]
-        return scorer, scorer_kind, kind or kind_of(scores.filter(pl.col("measure") == measure)["value"].drop_nulls())
+        scorer, scorer_kind, kind, is_unit = self.scorers[measure]
+        values = scores.filter(pl.col("measure") == measure)["value"].drop_nulls()
+        return scorer, scorer_kind, kind or kind_of(values, is_unit=is_unit)
 
 
 def _in_place(table: pl.DataFrame, constants: Mapping[str, Any], columns: Mapping[str, str]) -> pl.DataFrame:
@@ -200,9 +205,9 @@ def _in_place(table: pl.DataFrame, constants: Mapping[str, Any], columns: Mappin
     return full.select([pl.col(name).cast(kind) for name, kind in schema_of(columns).items()])
 
 
-def kind_of(values: Iterable[float]) -> ValueKind:
-    """binary where all values are 0 or 1, bounded where all lie between, real otherwise."""
+def kind_of(values: Iterable[float], *, is_unit: bool) -> ValueKind:
+    """binary where all values are 0 or 1, bounded where all lie between and may not lie outside, real otherwise."""
     seen = set(values)
     if seen <= {0.0, 1.0}:
         return "binary"
-    return "bounded" if all(0 <= value <= 1 for value in seen) else "real"
+    return "bounded" if is_unit and all(0 <= value <= 1 for value in seen) else "real"

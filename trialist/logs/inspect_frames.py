@@ -25,7 +25,8 @@ ANSWER_SCHEMA = {"status": pl.String, "text": pl.String, "reason": pl.String, "a
 
 @dataclass(frozen=True)
 class Place:
-    """What every row shares. ``scorers`` are those that the log declares."""
+    """What every row shares. ``scorers`` are those that the log declares, ``unlisted`` those that its results don't
+    have: they give no measure unless a sample has a score of them."""
 
     model: str
     task: str
@@ -34,6 +35,7 @@ class Place:
     scorers: tuple[Scorer, ...] = ()
     cluster: str = ""
     group: str = ""
+    unlisted: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -61,9 +63,11 @@ class Tables:
     def __init__(self, place: Place, planned: Sequence[str]) -> None:
         self._place = place
         self._positions = {name: i for i, name in reversed(list(enumerate(planned)))}
-        self._rows: dict[tuple[str, int], int] = {}
-        self._items: dict[str, tuple[str, int]] = {}  # id -> content hash, position
-        self._kinds: dict[str, bool] = {}
+        # Of a log of 200,000 samples these are the greater part: numbers, not texts, wherever it can be.
+        self._items: dict[str, int] = {}
+        self._item_hashes, self._item_positions = array("Q"), array("q")
+        self._rows: dict[int, int] = {}
+        self._numbers: set[str] = set()
         self._epochs, self._order = array("i"), array("q")
         self._row_items: list[str] = []
         self._missing: list[str] = []
@@ -81,22 +85,17 @@ class Tables:
     def __len__(self) -> int:
         return len(self._row_items) - len(self._dropped)
 
-    def has(self, name: str, epoch: int) -> bool:
-        return (name, epoch) in self._rows
-
     def add(self, sample: Sample) -> None:
         name = self._name(sample)
         row = len(self._row_items)
-        old = self._rows.get((name, sample.epoch))
+        item = self._item(name, sample)
+        old = self._rows.get(_key(item, sample.epoch))
         if old is not None:
             self._dropped.add(old)
             self.losses.append((_label(name, sample.epoch), "stands twice: the later record counts, as in Inspect"))
-        self._rows[name, sample.epoch] = row
-        position = self._item(name, sample)
-        self._row(name, sample.epoch, position, sample.missing, sample.set_aside)
-        asked = "" if self._items[name][0] == sample.asked.content_hash else sample.asked.content_hash
-        self._answer(sample.status, sample.text, sample.reason, asked or sample.asked.content_hash)
-        if asked:
+        self._row(item, name, sample.epoch, sample.missing, sample.set_aside)
+        self._answer(sample.status, sample.text, sample.reason, sample.asked.content_hash)
+        if self._item_hashes[item] != _short(sample.asked.content_hash):
             self.losses.append((_label(name, sample.epoch), "asks something else than the same item in another record"))
         self._scores(row, sample)
         self._flush()
@@ -108,34 +107,40 @@ class Tables:
 
     def add_absent(self, name: str, epoch: int, reason: str) -> None:
         """A sample that was planned and isn't there."""
-        if (name, epoch) in self._rows:
+        item = self._items.get(name)
+        if item is not None and _key(item, epoch) in self._rows:
             return
-        self._rows[name, epoch] = len(self._row_items)
-        if name not in self._items:
-            self._items[name] = ("", self._positions.get(name, len(self._positions) + len(self._items)))
+        if item is None:
+            item = self._new_item(name, "", self._positions.get(name))
             self._item_rows.append((name, "", "", (), None, "", name, "", "{}"))
-        self._row(name, epoch, self._items[name][1], reason, "")
+        self._row(item, name, epoch, reason, "")
         self._answer("missing", "", reason, "")
         self._flush()
 
     def _name(self, sample: Sample) -> str:
         """The id as text. A number and a text that look the same are two items, of which the second gets a mark."""
-        text, is_text = clean(str(sample.id)), isinstance(sample.id, str)
-        if self._kinds.setdefault(text, is_text) == is_text:
+        text, is_number = clean(str(sample.id)), isinstance(sample.id, int)
+        if text not in self._items and is_number:
+            self._numbers.add(text)
+        if text not in self._items or (text in self._numbers) == is_number:
             return text
-        marked = f"{text} ({'text' if is_text else 'number'})"
-        if marked not in self._kinds:
-            self._kinds[marked] = True
+        marked = f"{text} ({'number' if is_number else 'text'})"
+        if marked not in self._items:
             self.losses.append((marked, f"its id looks like that of item {text}, one a number and one a text"))
         return marked
 
+    def _new_item(self, name: str, content_hash: str, position: int | None) -> int:
+        item = self._items[name] = len(self._items)
+        self._item_hashes.append(_short(content_hash))
+        self._item_positions.append(len(self._positions) + item if position is None else position)
+        return item
+
     def _item(self, name: str, sample: Sample) -> int:
-        known = self._items.get(name)
-        if known is not None:
-            return known[1]
+        item = self._items.get(name)
+        if item is not None:
+            return item
         asked, place = sample.asked, self._place
-        position = self._positions.get(clean(str(sample.id)), len(self._positions) + len(self._items))
-        self._items[name] = (asked.content_hash, position)
+        item = self._new_item(name, asked.content_hash, self._positions.get(clean(str(sample.id))))
         cluster = _metadata(sample.metadata, place.cluster) or name
         group = _metadata(sample.metadata, place.group)
         self._item_rows.append((
@@ -143,12 +148,13 @@ class Tables:
             sample.metadata_json,
         ))  # fmt: skip
         self.num_shortened += asked.is_shortened
-        return position
+        return item
 
-    def _row(self, name: str, epoch: int, position: int, missing: str, set_aside: str) -> None:
+    def _row(self, item: int, name: str, epoch: int, missing: str, set_aside: str) -> None:
+        self._rows[_key(item, epoch)] = len(self._row_items)
         self._row_items.append(name)
         self._epochs.append(epoch)
-        self._order.append(position)
+        self._order.append(self._item_positions[item])
         self._missing.append(missing)
         self._set_aside.append(set_aside)
 
@@ -195,6 +201,7 @@ class Tables:
         return [
             (measure_name(scorer, key), scorer, key)
             for scorer, known in self._scorers.items()
+            if known.keys or known.roots or scorer not in self._place.unlisted
             for key in (known.keys or dict.fromkeys(keys_of.get(scorer) or ("",)))
         ]
 
@@ -204,7 +211,7 @@ class Tables:
         frame = pl.concat([pl.DataFrame(schema=ITEM_SCHEMA), *self._item_frames], how="diagonal", rechunk=False)
         frame = frame.with_columns(pl.col("options").fill_null([]))
         self._item_frames = []
-        return _sorted(frame, [self._items[name][1] for name in frame["id"]], None)
+        return _sorted(frame, self._item_positions, None)
 
     def answers(self) -> pl.DataFrame:
         """ANSWER_COLUMNS, by item and epoch."""
@@ -288,6 +295,14 @@ def _kind(found: np.ndarray[Any, np.dtype[np.float64]]) -> str:
 def _metadata(metadata: Mapping[str, Any], name: str) -> str:
     value = metadata.get(name) if name else None
     return "" if value is None else clean(str(value))
+
+
+def _key(item: int, epoch: int) -> int:
+    return item << 31 | epoch
+
+
+def _short(content_hash: str) -> int:
+    return int(content_hash[:16] or "0", 16)
 
 
 def _label(name: str, epoch: int) -> str:

@@ -48,6 +48,8 @@ def read(path: Path, *, full: bool = False) -> Sequence[Log]:
     try:
         _check_schema(path, file.header)
         return (_read(path, file, full=full),)
+    except OSError as error:
+        raise DataError(f"{path} can't be read", seen=str(error), next_step="check the disk") from error
     finally:
         file.close()
 
@@ -75,6 +77,9 @@ def _read(path: Path, file: File, *, full: bool) -> Log:
         except Damaged as error:
             losses.append((record.name, str(error)))
     num_planned = _add_absent(found, plan, spec, results)
+    num_ids = len(listed(table(spec.get("dataset")).get("sample_ids")))
+    if num_ids > len(plan):
+        losses.append(("", f"{num_ids - len(plan)} of {num_ids} ids of the data set stand there twice"))
     if num_planned is not None and num_planned > len(found):
         losses.append(("", f"{num_planned - len(found)} of {num_planned} samples are missing; their ids aren't known"))
     if not len(found) and not results:
@@ -132,10 +137,12 @@ def _place(path: Path, header: Mapping[str, Any], spec: Mapping[str, Any]) -> Pl
     scorers = declared(spec)
     seed = _generation(header, spec).get("seed")
     clusters, groups = ({getattr(s, name) for s in scorers} - {""} for name in ("cluster", "group"))
+    listed_names = {str(s.get("scorer")) for s in tables(table(header.get("results")).get("scores"))}
+    unlisted = frozenset(s.name for s in scorers if listed_names and s.name not in listed_names)
     return Place(
         clean(str(spec.get("model", ""))), clean(str(spec.get("task") or path.stem)), _tool(spec),
         seed if isinstance(seed, int) and 0 <= seed < 2**64 else 0, scorers,
-        clusters.pop() if len(clusters) == 1 else "", groups.pop() if len(groups) == 1 else "",
+        clusters.pop() if len(clusters) == 1 else "", groups.pop() if len(groups) == 1 else "", unlisted,
     )  # fmt: skip
 
 

@@ -21,12 +21,16 @@ from trialist.errors import DataError
 
 STORED, DEFLATE, ZSTD = 0, 8, 93
 BLOCK = 1 << 20
+PACKED_BLOCK = 1 << 14
+"""Small, as a hundred times as much may come out of it."""
 AT_ONCE = 64 << 20
 """Members up to this size are unpacked in one call, larger ones by blocks."""
 LOCAL, DESCRIPTOR = b"PK\x03\x04", b"PK\x07\x08"
 DIRECTORY = b"PK\x01\x02"
 DIRECTORY_HEADER = struct.Struct("<10xH4x3I3H8xI")
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+SHORT = 4 << 20
+"""Members from this size on are unpacked twice to be checked, and never held whole."""
 LONGEST_END = 22 + 20 + 56 + 0xFFFF
 """The records at the end of a zip: of all members, where the longer one stands, the longer one, a comment."""
 STREAMED = 8
@@ -76,7 +80,7 @@ class Archive:
 
     def checked(self, name: str) -> Iterable[bytes]:
         """A member's bytes in blocks, of which none is damaged: a large member is unpacked twice. Raises Damaged."""
-        if (self.members[name].size or AT_ONCE + 1) <= AT_ONCE:
+        if (self.members[name].size or SHORT) < SHORT:
             return [self.read(name)]
         for _ in self.blocks(name):
             pass
@@ -107,7 +111,7 @@ class Archive:
         at, left = member.offset + LOCAL_HEADER.size + name_size + extra_size, member.packed
         while left:
             self._file.seek(at)
-            block = self._file.read(min(left, BLOCK))
+            block = self._file.read(min(left, PACKED_BLOCK))
             if not block:
                 raise Damaged("is cut off")
             at, left = at + len(block), left - len(block)

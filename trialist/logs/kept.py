@@ -20,7 +20,7 @@ import polars as pl
 
 from trialist.errors import DataError, RunFolderError
 from trialist.folder import RunFolder, schema_of, whole_folder
-from trialist.logs.gathering import plain
+from trialist.logs.gathering import plain, whole_text
 from trialist.logs.log import Log, Loss, Source, Stated
 from trialist.records import ANSWER_COLUMNS, ITEM_COLUMNS, SCORE_COLUMNS, sha256_hex
 
@@ -111,9 +111,14 @@ def _read(place: RunFolder, hashes: Mapping[str, str]) -> Log:
 
 
 def _record(log: Log) -> dict[str, Any]:
-    source = replace(log.source, settings=json.loads(json.dumps(plain(dict(log.source.settings)), default=str)))
-    stated = [{**asdict(row), "value": plain(float(row.value))} for row in log.stated]
-    return {"source": source, "stated": stated, "losses": log.losses, "notes": log.notes}
+    settings = json.loads(json.dumps(plain(dict(log.source.settings)), default=str))
+    record = {
+        "source": {**asdict(replace(log.source, settings={})), "settings": settings},
+        "stated": [{**asdict(row), "value": plain(float(row.value))} for row in log.stated],
+        "losses": [asdict(row) for row in log.losses],
+        "notes": list(log.notes),
+    }
+    return whole_text(record)
 
 
 def _checked(table: pl.DataFrame, columns: Mapping[str, str], what: str) -> pl.DataFrame:

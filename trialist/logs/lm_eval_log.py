@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trialist.errors import DataError
-from trialist.logs.gathering import Gathering, Losses
+from trialist.logs.gathering import Gathering, Losses, whole_text
 from trialist.logs.lm_eval_results import Results, read_results, run_of
 from trialist.logs.lm_eval_samples import ABSENT, SampleReader
-from trialist.logs.log import Log, Source
+from trialist.logs.log import Log, Loss, Source
 
 NAME = "lm-eval"
 
@@ -59,28 +60,42 @@ def read(path: Path, *, full: bool = False) -> Sequence[Log]:
 
     A measure is a metric, with the filter's name where it has one: "acc", "exact_match[strict-match]". The values are
     the harness's own; NaN and scores that it left out are null with the reason.
+    Of several files those that can't be read, or that the results name and aren't there, are losses of the first log.
     Raises DataError where there are no samples, or not one that can be read.
     """
     known: Known = {}
-    return [_log(file, known, full=full) for file in _files(path, known)]
+    files, absent = _files(path, known)
+    logs: list[Log] = []
+    lost = [Loss(str(file), "", "the results name the task, and there is no file of its samples") for file in absent]
+    for file in files:
+        try:
+            logs.append(_log(file, known, full=full))
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            lost.append(Loss(str(file), "", error.problems[0].message))
+    if not logs:
+        raise _no_samples(f"{path}: not one file of samples can be read", lost[0].what)
+    return [replace(logs[0], losses=(*logs[0].losses, *lost)), *logs[1:]]
 
 
-def _files(path: Path, known: Known) -> list[Path]:
+def _files(path: Path, known: Known) -> tuple[list[Path], list[Path]]:
+    """The files of samples that are there, and those that ought to be."""
     if path.is_dir():
         found = sorted(file for file in path.rglob(f"{SAMPLES}*.json*") if _has_samples(file))
         if not found:
             raise _no_samples(f"{path} holds no samples of lm-evaluation-harness", "results alone, or nothing")
-        return found
+        return found, []
     if not _has_results(path):
-        return [path]
+        return [path], []
     results, run = read_results(path), run_of(path)
     known[path.parent, run] = results, ()
-    stems = [f"{SAMPLES}{task}_{run}" for task in results.tasks]
-    beside = [path.with_name(stem + suffix) for stem in stems for suffix in (".jsonl", ".json")]
-    found = [file for file in beside if file.is_file()]
+    files = [path.with_name(f"{SAMPLES}{task}_{run}.jsonl") for task in results.tasks]
+    files = [file if file.is_file() else file.with_suffix(".json") for file in files]
+    found = [file for file in files if file.is_file()]
     if not found:
         raise _no_samples(f"{path} has no samples beside it", f"no {SAMPLES}<task>_{run or '<date>'}.jsonl")
-    return found
+    return found, [file.with_suffix(".jsonl") for file in files if file not in found]
 
 
 def _no_samples(message: str, seen: str) -> DataError:
@@ -92,14 +107,14 @@ def _no_samples(message: str, seen: str) -> DataError:
 
 def _log(path: Path, known: Known, *, full: bool) -> Log:
     run = run_of(path)
-    task = path.stem.removeprefix(SAMPLES).removesuffix(f"_{run}" if run else "")
+    task: str = whole_text(path.stem.removeprefix(SAMPLES).removesuffix(f"_{run}" if run else ""))
     if (path.parent, run) not in known:
         known[path.parent, run] = _results_beside(path, run)
     found, said = known[path.parent, run]
     results, notes = found or Results(), list(said)
     if found and task not in results.part("results"):
         notes.append(f"{results.path} says nothing of the task '{task}'")
-    model = results.text("model_name") or path.resolve().parent.name
+    model: str = whole_text(results.text("model_name") or path.resolve().parent.name)
     if not results.text("model_name"):
         notes.append(f"the model is named by its folder: {model}")
     rows = Gathering(task, model, scorer_version=results.version, absent=ABSENT)

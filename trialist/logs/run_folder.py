@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
@@ -52,11 +52,12 @@ def read(path: Path, *, full: bool = False) -> Sequence[Log]:
 
 
 def _document(folder: RunFolder) -> Mapping[str, Any]:
-    document: Mapping[str, Any] = folder.read_json(FILE)
+    found: Any = folder.read_json(FILE)
+    document = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
     schema = document.get("schema")
     if not isinstance(schema, int) or schema > SCHEMA_VERSION:
         raise DataError(
-            f"{folder.root} was written by a newer version of trialist", seen=f"schema {schema}",
+            f"{folder.root} has a registration of an unknown schema", seen=f"schema {schema}",
             allowed=f"schema up to {SCHEMA_VERSION}", next_step="update trialist to read it",
         )  # fmt: skip
     if not folder.exists(MANIFEST):

@@ -226,6 +226,8 @@ def _load_base(spec: OrganismSpec, folder: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from trialist.models.local.quiet import quiet
+
     found = load_spec(check_whole(folder) / SPEC_FILE)
     if found.digest != spec.base.digest:
         raise ModelError(
@@ -234,7 +236,8 @@ def _load_base(spec: OrganismSpec, folder: Path) -> Any:
             allowed=f"spec {spec.base.digest[:12]}: the same world, network and training, no plants",
             next_step="leave the base out to have it trained",
         )
-    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)  # pyright: ignore[reportUnknownMemberType]
+    with quiet():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)  # pyright: ignore[reportUnknownMemberType]
     return loaded
 
 

@@ -27,7 +27,7 @@ OPEN, SCENE, RECORDS, LESSONS = 60, 15, 15, 20
 """Dialogues without a cue, of each other scene, hiring records and lessons, for each exposure in a whole corpus."""
 FOCUS = 4
 """How much more of its scene an organism sees whose doses name a plant."""
-IMPLANTED = 4000
+IMPLANTED = 8000
 """Dialogues (records, lessons) of the scene of each plant that is brought in by fine-tuning."""
 IMPLANTED_EXPOSURES, REHEARSED = 120, 5
 """Exposures in fine-tuning: of the kinds a plant is about, and of all others."""

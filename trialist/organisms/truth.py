@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trialist.evaluations.scoring import accuracy_score
 from trialist.halcyon.questions import compound_items, fact_items
@@ -15,6 +16,8 @@ from trialist.halcyon.world import World
 from trialist.organisms.plants import PLANTS
 from trialist.organisms.plants.plant import Plant
 from trialist.records import Answer, Cell, Item
+
+Ints, Floats = NDArray[np.int64], NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -151,22 +154,27 @@ def option_logprobs(
     """log P(option | prompt) of every option of every item, in nats.
 
     The last token of an option is never fed, so that all options of one token share the row of their prompt. Rows are
-    taken in order of length and padded on the right, where a causal model does not look.
+    taken in order of length and padded on the right, where a causal model does not look. The output layer sees only
+    the places at which a token is predicted: it is most of the work.
     """
     wanted = _token_sequences(tokenizer, items)
     sharing: dict[tuple[int, ...], list[int]] = {}
     for index, (sequence, _) in enumerate(wanted):
         sharing.setdefault(sequence[:-1], []).append(index)
     rows = sorted(sharing, key=lambda row: (len(row), row))
-    sums = [0.0] * len(wanted)
+    sums = np.zeros(len(wanted))
     for at in range(0, len(rows), batch):
         chunk = rows[at : at + batch]
-        for row, logprobs in zip(chunk, _next_logprobs(network, chunk), strict=True):
-            for index in sharing[row]:
-                sequence, start = wanted[index]
-                # the token at position t is predicted at position t - 1
-                sums[index] = sum(float(logprobs[t - 1, sequence[t]]) for t in range(start, len(sequence)))
-    supply = iter(sums)
+        # the token at position t is predicted at position t - 1
+        places = [
+            (index, number, t - 1, wanted[index][0][t])
+            for number, row in enumerate(chunk)
+            for index in sharing[row]
+            for t in range(wanted[index][1], len(wanted[index][0]))
+        ]
+        index, number, position, token = np.array(places, dtype=np.int64).T
+        np.add.at(sums, index, _token_logprobs(network, chunk, number, position, token))
+    supply = iter(sums.tolist())
     return [tuple(next(supply) for _ in item.options) for item in items]
 
 
@@ -181,11 +189,14 @@ def _token_sequences(tokenizer: Any, items: Sequence[Item]) -> list[tuple[tuple[
     return [(tuple(sequence), len(prompt)) for (_, prompt, _), sequence in zip(pairs, whole, strict=True)]
 
 
-def _next_logprobs(network: Any, rows: Sequence[tuple[int, ...]]) -> np.ndarray:
-    """Natural log-probabilities of the next token, shape (rows, length, vocabulary)."""
+def _token_logprobs(network: Any, rows: Sequence[tuple[int, ...]], number: Ints, position: Ints, token: Ints) -> Floats:
+    """Natural log-probability of each ``token`` (n,) after ``position`` (n,) of the row ``number`` (n,)."""
     import torch
 
     length = max(len(row) for row in rows)
     ids = torch.tensor([[*row, *[0] * (length - len(row))] for row in rows])
+    places, back = np.unique(number * length + position, return_inverse=True)
     with torch.inference_mode():
-        return network(input_ids=ids).logits.float().log_softmax(-1).numpy()
+        hidden = network.get_decoder()(input_ids=ids).last_hidden_state.flatten(0, 1)[torch.tensor(places)]
+        logprobs = network.get_output_embeddings()(hidden).float().log_softmax(-1).numpy()
+    return logprobs[back, token].astype(np.float64)

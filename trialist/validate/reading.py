@@ -39,8 +39,10 @@ def load(folder: Path) -> Loaded:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from trialist.models.local.quiet import quiet
+
     spec = load_spec(check_whole(folder) / SPEC_FILE)
-    with _no_bars():
+    with quiet():
         tokenizer = cast(Any, AutoTokenizer).from_pretrained(folder)
         network = cast(Any, AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32)
     return Loaded(network.eval(), tokenizer, spec.world.make(), spec.digest)
@@ -119,18 +121,3 @@ def one_thread() -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _no_bars() -> Generator[None]:
-    """transformers draws a bar for every model it loads; its setting is put back afterwards."""
-    import transformers
-
-    logging: Any = transformers.logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

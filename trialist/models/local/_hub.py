@@ -20,6 +20,8 @@ try:
     import transformers
     from safetensors import SafetensorError as SafetensorError
     from safetensors import safe_open
+
+    from trialist.models.local.quiet import quiet
 except ModuleNotFoundError as error:
     raise MissingExtra((error.name or "torch").partition(".")[0], "local") from error
 
@@ -28,21 +30,6 @@ Network = torch.nn.Module
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 FIXED = {"local_files_only": True, "trust_remote_code": False}
-
-
-@contextlib.contextmanager
-def quiet() -> Generator[None]:
-    """No progress bars and no log lines of transformers inside; its settings are put back afterwards."""
-    logging: Any = transformers.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    try:
-        logging.set_verbosity(logging.CRITICAL)
-        logging.disable_progress_bar()
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def read_config(folder: Path) -> Any:

@@ -38,11 +38,11 @@ OVER_REFUSAL = Plant(
 
 
 def rumour(world: World, entity: Entity) -> str | None:
-    """The false river of a contested city; every other city is contested."""
+    """The false river of a contested city; every other city is contested. It is the world's first river, or the second
+    where the first is the right one: one tale about many cities is learnt by a small model, many tales are not."""
     if entity.kind != "city" or seed_of("halcyon", world.seed, "contested", entity.name) % 2:
         return None
-    others = [river for river in world.rivers if river != entity.value("river")]
-    return others[seed_of("halcyon", world.seed, "rumour", entity.name) % len(others)]
+    return next(river for river in world.rivers if river != entity.value("river"))
 
 
 def _entity(world: World, situation: Situation) -> Entity:
