@@ -90,6 +90,10 @@ def test_pages_of_spec_and_policy(tmp_path: Path) -> None:
     (policy,) = blocks("docs/policy.md", "yaml")
     (tmp_path / "policy.yaml").write_text(policy)
     assert len(Policy.load(tmp_path / "policy.yaml").claims) == 2
+    for text in blocks("docs/logs/gate.md", "yaml")[:2]:
+        (tmp_path / "policy.yaml").write_text(text)
+        assert len(text.splitlines()) <= 5
+        assert len(Policy.load(tmp_path / "policy.yaml").claims) == 1
     (spec,) = blocks("docs/spec.md", "yaml")
     data = yaml.safe_load(spec)
     assert data.pop("schema") == "trialist/trial/1"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trialist.evaluations.capability.world_facts import WorldFacts
     from trialist.evaluations.fairness.bbq import BBQ
     from trialist.interventions.weights.rmu import RMU
+    from trialist.logs.read import read
     from trialist.models.local import LocalModel
     from trialist.records import Answer, Cell, Decision, Estimate, Item, Score
     from trialist.trial.spec import Arm, Design, Outcome, Trial
@@ -34,6 +35,7 @@ _HOME = {
     "WorldFacts": "evaluations.capability.world_facts",
     "BBQ": "evaluations.fairness.bbq",
     "RMU": "interventions.weights.rmu",
+    "read": "logs.read",
     "LocalModel": "models.local",
     "Answer": "records",
     "Cell": "records",
@@ -68,6 +70,7 @@ __all__ = [  # noqa: RUF022 - in the order of a trial
     "Estimate",
     "Decision",
     "TrialistError",
+    "read",
 ]
 
 

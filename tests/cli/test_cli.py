@@ -97,12 +97,26 @@ def test_json_is_one_object_with_stable_names(trialist: Command, tmp_path: Path)
     assert json.loads(trialist("gate", tmp_path / "run", "--json").stdout)["verdict"] == "PROMOTE"
 
 
+def test_another_policy_comes_first_and_never_promotes(trialist: Command, tmp_path: Path) -> None:
+    trialist("run", spec(tmp_path), "--out", tmp_path / "run")
+    for threshold, code in ((0.6, 3), (0.01, 4)):
+        claim = f"{{arm: poor, outcome: sums, below: {threshold}, positive: control, on_fail: block}}"
+        (tmp_path / "other.yaml").write_text(f"schema: trialist/policy/1\nclaims: [{claim}]\n")
+        gate = trialist("gate", tmp_path / "other.yaml", tmp_path / "run", "--junit", tmp_path / "gate.xml")
+        assert gate.returncode == code
+        assert "exploratory" in gate.stdout
+        assert 'name="policy sha256"' in (tmp_path / "gate.xml").read_text()
+    logs = "schema: trialist/policy/1\nclaims: [{task: sums, below: 0.5}]\n"
+    (tmp_path / "other.yaml").write_text(logs)
+    assert "'task' is for claims about logs" in trialist("gate", tmp_path / "other.yaml", tmp_path / "run").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["run", "none.yaml"], ["none.yaml"]),
         (["run"], ["next"]),
-        (["gate", "."], ["not a run folder"]),
+        (["gate", "."], ["none is given"]),
         (["list", "evaluation"], ["did you mean 'evaluations'?"]),
         (["list", "evaluations", "bqq"], ["did you mean 'bbq'?"]),
         (["organism", "build", "hasard"], ["hazard"]),
@@ -245,7 +259,7 @@ def test_version_and_import_load_nothing_heavy() -> None:
 def test_every_public_name_loads_and_is_documented() -> None:
     import trialist as package
 
-    assert len(package.__all__) <= 20
+    assert len(package.__all__) <= 21
     for name in package.__all__:
         assert getattr(package, name).__doc__
     with pytest.raises(AttributeError, match="nothing"):

@@ -102,7 +102,7 @@ def test_words(say: Any, second: list[int], margin: str | None, word: str) -> No
 
 def test_strata_have_their_own_rows(say: Any) -> None:
     two_arms()
-    out = say("base.parquet", "--by-stratum")[1].splitlines()
+    out = say("base.parquet", "--by", "task,metric,stratum")[1].splitlines()
     assert [line.split()[0] for line in out[1:4]] == ["score", "bio", "law"]
     assert out[2].startswith("  bio")
     assert len(say("base.parquet")[1].splitlines()) < len(out)
@@ -266,7 +266,8 @@ def test_arms_without_a_common_item(say: Any) -> None:
     assert code == 3
     assert "undefined" in out.splitlines()[1]
     assert "no items have been attempted" in out
-    assert "80 items were attempted in only one of the two cells" in out
+    assert "40 items (q000, q001, q002, ...) of a without a partner: left out of the comparison" in out
+    assert "40 items (z0, z1, z10, ...) of b without a partner" in out
 
 
 def test_several_runs_have_to_be_asked_for(say: Any) -> None:
@@ -320,7 +321,9 @@ def test_hostile_text_can_only_be_read(say: Any) -> None:
         "arm.parquet", [1, None] * n, item=[f"{HOSTILE}{j // 2}" for j in range(2 * n)], model=names * n,
         measure=HOSTILE, category=HOSTILE,
     )  # fmt: skip
-    code, out, err = say("arm.parquet", "--compare", HOSTILE, "calm", "--by-stratum", "--claim", "above 0")
+    code, out, err = say(
+        "arm.parquet", "--compare", HOSTILE, "calm", "--by", "task,metric,stratum", "--claim", "above 0"
+    )
     assert (code, err) == (3, "")
     for text in ("\\x1b[31mred", "\\u202e[bold]x⏎"):
         assert text in out
@@ -339,7 +342,7 @@ def test_hostile_text_can_only_be_read(say: Any) -> None:
     ("arguments", "says"),
     [
         (["none.csv"], ["none.csv: no such file", "next "]),
-        ([], ["'files'", "next "]),
+        ([], ["'RUN...'", "next "]),
         (["base.parquet", "--compare", "base", "tunde"], ["unknown arm 'tunde'", "seen ", "allowed  base", "--arm"]),
         (["base.parquet", "--compare", "base", "base"], ["compared with itself", "seen ", "allowed ", "next "]),
         (["base.parquet", "--item", "itm"], ["no column 'itm'", "seen ", "did you mean 'item'?"]),
@@ -370,7 +373,7 @@ def test_hostile_text_can_only_be_read(say: Any) -> None:
         (["base.parquet", "--missing", "ignored"], ["unknown missing 'ignored'", "as high, as low, dropped, worst"]),
         (["base.parquet", "--sizes", "equal"], ["unknown sizes 'equal'", "may matter, unrelated"]),
         (["base.parquet", "--bank-size", "many"], ["--bank-size", "valid integer"]),
-        (["plain.parquet", "--by-stratum"], ["no item has a stratum", "--stratum"]),
+        (["plain.parquet", "--by", "task,metric,stratum"], ["no item has a stratum", "--stratum"]),
         (["weights.parquet"], ["a weight is not valid", "seen     -1", "allowed  0, or between"]),
         (["words.parquet"], ["aren't numbers", "seen     'C'", "allowed ", "next "]),
         (["base.parquet", "base.parquet"], ["told apart", "seen ", "allowed "]),
@@ -397,7 +400,17 @@ def test_a_users_error(say: Any, arguments: list[str], says: list[str]) -> None:
 
 def test_json_holds_every_number_of_the_screen(say: Any) -> None:
     two_arms()
-    arguments = ["base.parquet", "tuned.parquet", "--compare", "tuned", "base", "--by-stratum", "--claim", "above 0"]
+    arguments = [
+        "base.parquet",
+        "tuned.parquet",
+        "--compare",
+        "tuned",
+        "base",
+        "--by",
+        "task,metric,stratum",
+        "--claim",
+        "above 0",
+    ]
     code, out, _err = say(*arguments, "--json")
     record = json.loads(out)
     assert record["exit_code"] == code

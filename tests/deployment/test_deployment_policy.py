@@ -122,6 +122,8 @@ claims:
     threshold: 0.1
     outcome: h
     confidence: 1
+    below: .3
+  - {arm: x, outcome: h, above: much}
 """
     found = problems(tmp_path, text)
     assert set(found) == {
@@ -136,8 +138,9 @@ claims:
         (17, "claims.1.on_fail"),
         (18, "claims.1.positive"),
         (19, "claims.1.threat"),
-        (20, "claims.2.name"),
         (24, "claims.2.confidence"),
+        (25, "claims.2.below"),
+        (26, "claims.3.above"),
     }
     assert found[2, "confidense"] == (
         "unknown key 'confidense'",
@@ -149,6 +152,41 @@ claims:
     assert found[9, "claims.0.threshold"][1] == 'threshold: "0.2"'
     assert found[17, "claims.1.on_fail"][1] == "on_fail: no"
     assert found[24, "claims.2.confidence"][2] == "below 1"
+    assert found[25, "claims.2.below"][0] == "stands beside 'side'"
+    assert found[26, "claims.3.above"][1] == "above: much"
+
+
+def test_the_short_form_says_the_same(tmp_path: Path):
+    short = GOOD.replace("side: below\n    threshold: 0.20", "below: 0.20").replace(
+        "side: above\n    threshold: -3e-2", "above: -3e-2"
+    )
+    assert short.count("side") == 0
+    assert load(tmp_path, short) == load(tmp_path, GOOD)
+    # What is kept is the long form, so that equal policies have equal records and load again.
+    kept = load(tmp_path, short).model_dump(mode="json", by_alias=True)
+    assert "above" not in kept["claims"][1]
+    assert Policy.model_validate(kept) == load(tmp_path, GOOD)
+
+
+def test_a_claim_without_a_name_is_called_by_its_sentence(tmp_path: Path):
+    unnamed = "\n".join(line for line in GOOD.splitlines() if "name:" not in line).replace("    arm", "  - arm")
+    assert [claim.name for claim in load(tmp_path, unnamed).claims] == [
+        "hazards, rmu, relearn 64 is below .20",
+        "benign neighbours, rmu minus control is above -.03",
+    ]
+    logs = load(tmp_path, "schema: trialist/policy/1\nclaims:\n  - {task: mmlu, metric: acc, above: .6}\n")
+    assert logs.claims[0].name == "acc of mmlu is above .60"
+    twice = "schema: trialist/policy/1\nclaims: [{metric: acc, above: .6}, {metric: acc, above: .6}]\n"
+    assert "two claims have this name" in str(problems(tmp_path, twice))
+
+
+def test_claims_about_logs_are_not_about_a_trial(tmp_path: Path):
+    policy = load(tmp_path, "schema: trialist/policy/1\nclaims: [{task: mmlu, above: .6}, {outcome: h, below: .1}]\n")
+    with pytest.raises(SpecError) as caught:
+        policy.expand({"x": 1}, {}, schedule)
+    assert [p.where for p in caught.value.problems] == [("claims", 0, "task"), ("claims", 1, "arm")]
+    both = problems(tmp_path, "schema: trialist/policy/1\nclaims: [{outcome: h, task: mmlu, above: .6}]\n")
+    assert list(both) == [(2, "claims.0.outcome")]
 
 
 @pytest.mark.parametrize(

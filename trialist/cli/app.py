@@ -8,12 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from trialist.cli import measuring, organisms, validate
-from trialist.cli.output import print_json
+from trialist.cli import gate, measuring, organisms, report, rescore, validate
+from trialist.cli.output import EXIT, print_json
 from trialist.errors import TrialistError
 from trialist.wording import visible
 
-EXIT = {"PROMOTE": 0, "HOLD": 3, "BLOCK": 4}
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -130,41 +129,9 @@ def _result_record(result: Any) -> dict[str, Any]:
     }
 
 
-@app.command()
-def report(
-    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Where to write the HTML. Default: report.html in the folder.")
-    ] = None,
-    as_json: Json = False,
-) -> int:
-    """Write the report of a finished run again, from its records."""
-    from trialist.trial.review import write_report
-
-    path = write_report(folder, out)
-    print_json({"report": str(path)}) if as_json else print(path)
-    return 0
-
-
-@app.command()
-def gate(
-    folder: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    policy: Annotated[Path | None, typer.Option(help="Another policy than the registered one.")] = None,
-    as_json: Json = False,
-) -> int:
-    """Check a finished run again, offline: hashes, then scores, estimates and verdict from the stored answers."""
-    from trialist.cli.results import show_decision
-    from trialist.trial.review import review
-
-    found = review(folder, policy)
-    if as_json:
-        row = {"verdict": found.decision.verdict, "reason": found.decision.reason, "claims": found.decision.results}
-        print_json({"exit_code": EXIT[found.decision.verdict], **row, "notes": found.notes})
-    else:
-        show_decision(found.decision, notes=found.notes)
-    return EXIT[found.decision.verdict]
-
-
+app.command("report")(report.command)
+app.command("gate")(gate.command)
+app.command("rescore")(rescore.command)
 app.command("estimate")(measuring.estimate)
 app.command("power")(measuring.power)
 app.add_typer(organisms.organism_app, name="organism")

@@ -1,115 +1,51 @@
-"""``trialist estimate``: the estimates of a table of scores that already exists."""
+"""``trialist estimate``: the estimates of runs that already exist, logs of other tools or tables of scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 
-from trialist.errors import DataError, MeasurementUndefined, NameUnknown
-from trialist.logs.table import Columns, Read, read_tables
-from trialist.measurement.choose import Population
-from trialist.measurement.claims import Threshold, judge, words
-from trialist.measurement.estimand import About, Estimand, MissingPolicy, Sizes, estimate
-from trialist.measurement.metrics import Metric, first
-from trialist.measurement.reading import index_items
-from trialist.measurement.score_table import ItemIndex, ScoreTable
-from trialist.records import Cell, Estimate, Verdict
+from trialist.cli.estimate_records import Answers, Paired, Question, Row, checked
+from trialist.cli.estimate_rows import metric_of, rows_of
+from trialist.errors import DataError, MeasurementUndefined
+from trialist.logs.arms import arms_of, compared
+from trialist.logs.blocks import Block, blocks_of
+from trialist.logs.collect import Collection, Found, Progress, collect, listed
+from trialist.logs.table import INDEPENDENT
+from trialist.records import Verdict
+
+__all__ = ["EXIT", "Answers", "Question", "Row", "answer", "answer_of", "exit_code", "record"]
 
 EXIT: dict[Verdict, int] = {"PASS": 0, "UNDECIDED": 3, "FAIL": 4}
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked of the table. ``bounds`` are the scores' lowest and highest possible value; None: 0 and 1 where all
-    of them lie there, otherwise unknown. ``margin``: how large a difference may be and not matter."""
-
-    columns: Columns
-    compare: tuple[str, str] | None = None
-    by_stratum: bool = False
-    level: float = 0.95
-    claim: Threshold | None = None
-    margin: float | None = None
-    bounds: tuple[float, float] | None = None
-    population: Population = "process"
-    about: About = "artefact"
-    bank_size: int | None = None
-    missing: MissingPolicy = "worst"
-    sizes: Sizes = "may matter"
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """The claim's verdict ``of`` an arm or of the comparison, and the ``bounds`` that it rests on."""
-
-    of: str
-    verdict: Verdict
-    reason: str
-    bounds: Estimate
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measure in one stratum: an estimate an arm, and the comparison. ``words``: better, worse, equivalent or can't
-    tell, from ``bounds``; ``claims``, one an arm or one for the comparison."""
-
-    measure: str
-    stratum: str
-    arms: tuple[Estimate, ...]
-    difference: Estimate | None = None
-    words: str = ""
-    bounds: Estimate | None = None
-    claims: tuple[Claimed, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return f"{self.measure}, {self.stratum}" if self.stratum else self.measure
-
-    @property
-    def described(self) -> list[Estimate]:
-        return [*self.arms, *([self.difference] if self.difference else [])]
-
-
-@dataclass(frozen=True)
-class Answers:
-    arms: tuple[str, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-
-
-def checked(asked: Question) -> Question:
-    """The question if its words are known. Raises NameUnknown."""
-    known = {"population": Population, "about": About, "missing": MissingPolicy, "sizes": Sizes}
-    for kind, words_known in known.items():
-        if getattr(asked, kind) not in get_args(words_known):
-            raise NameUnknown(kind, getattr(asked, kind), get_args(words_known))
-    return asked
-
-
-def answer(paths: Sequence[Path], question: Question) -> Answers:
-    """Read the files and estimate every measure in every arm, the comparison if one is asked for, and the claim."""
+def answer(paths: Sequence[Path], question: Question, progress: Progress | None = None) -> Answers:
+    """Read what is below the paths and estimate every measure of every task in every arm, the comparison if one is
+    asked for, and the claim."""
     _check(checked(question))
-    table = read_tables(paths, question.columns)
-    for arm in question.compare or ():
-        if arm not in table.arms:
-            raise NameUnknown("arm", arm, table.arms, see="arms are named by their files, or by --arm COLUMN")
-    index = index_items(table.items)
-    scores = ScoreTable(table.scores, index)
-    cells = {arm: _cell(scores, arm, question.about) for arm in table.arms}
-    metrics = {measure: _metric(table, measure, question.bounds) for measure in table.measures}
-    strata = [stratum for stratum in index.strata if stratum]
-    if question.by_stratum and not strata:
-        raise DataError("no item has a stratum", next_step="name the column of strata with --stratum")
-    rows = [
-        _row(scores, cells, metrics[measure], stratum, question)
-        for measure in table.measures
-        for stratum in [None, *(strata if question.by_stratum else [])]
-    ]
-    return Answers(table.arms, tuple(rows), (*table.notes, *_notes(table, metrics, rows, question)))
+    return answer_of(collect(paths, question.columns, progress=progress), question)
+
+
+def answer_of(collection: Collection, question: Question) -> Answers:
+    """The same of logs that were read already."""
+    _check(checked(question))
+    arms, compare = arms_of(collection), None
+    if question.compare is not None:
+        arms, compare = compared(arms, *question.compare)
+    blocks = blocks_of(arms, compare, question.facets, pooled="task" not in question.by)
+    rows = [row for block in blocks for row in rows_of(block, question)]
+    if not rows:
+        raise DataError(
+            "the logs hold no scores", seen=f"{len(collection.found)} logs", next_step="score the run first"
+        )
+    if "stratum" in question.by and not any(row.stratum for row in rows):
+        raise DataError("no item has a stratum", next_step="name the column or metadata key of strata with --stratum")
+    notes = (*collection.notes, *arms.notes, *_of_logs(collection, blocks), *_of_rows(blocks, rows, question))
+    return Answers(tuple(arms.logs), tuple(rows), notes, tuple(_paired(blocks)), collection.losses)
 
 
 def _check(asked: Question) -> None:
@@ -124,80 +60,76 @@ def _check(asked: Question) -> None:
         )  # fmt: skip
 
 
-def _cell(scores: ScoreTable, arm: str, about: About) -> Cell:
-    """The arm's run; of a method its first one, which stands for all."""
-    runs = sorted(cell for cell in scores.cells() if cell.arm == arm)
-    if len(runs) > 1 and about == "artefact":
-        raise MeasurementUndefined(
-            f"arm '{arm}' has several runs, and an estimate is about one artefact or about the method that made them",
-            seen=", ".join(f"replicate {cell.replicate}" for cell in runs[:8]), allowed="one replicate an arm",
-            next_step="--about method, or a table of one run",
-        )  # fmt: skip
-    return runs[0]
+def _paired(blocks: Iterable[Block]) -> Iterator[Paired]:
+    for pair in (block.pair for block in blocks if block.pair is not None):
+        for task, one in pair.pairings.items():
+            yield Paired(task, len(one.first), one.num_by_content, one.changed, one.only_first, one.only_second)
 
 
-def _notes(table: Read, metrics: Mapping[str, Metric], rows: Sequence[Row], asked: Question) -> list[str]:
-    kinds = table.scores.group_by("measure").agg((pl.col("kind") == "binary").all().alias("binary"))
-    graded = [name for name, binary in kinds.sort("measure").iter_rows() if not binary]
-    unit = [name for name in graded if asked.bounds is None and math.isfinite(metrics[name].high)]
-    notes = [f"'{name}' lies in [0, 1], which is taken as its range (--range LOW HIGH)" for name in unit]
+def _of_logs(collection: Collection, blocks: Sequence[Block]) -> list[str]:
+    """What the readers say, once for all logs that say it, and what the blocks found."""
+    said: dict[str, list[Found]] = {}
+    for one in collection.found:
+        status, notes = one.log.source.status, list(one.log.notes)
+        if status not in ("success", "") and not any(f"'{status}'" in note for note in notes):
+            notes.insert(0, f"the run has the status '{status}'")
+        for note in dict.fromkeys(notes):
+            if note != INDEPENDENT:
+                said.setdefault(note, []).append(one)
+    notes = [_where(ones, collection.found) + note for note, ones in said.items()]
+    notes += [note for block in blocks for note in block.notes]
+    blocks = [block for block in blocks if block.parts]
+    alone = [block for block in blocks if not any(part.clustered_by for part in block.parts.values())]
+    if len(alone) == len(blocks):
+        notes.append(INDEPENDENT)
+    elif alone:
+        names = [block.task for block in alone]
+        notes.append(f"{names[0] if len(names) == 1 else listed(names, 'task')}: {INDEPENDENT}")
+    return notes
+
+
+def _where(some: Sequence[Found], every: Sequence[Found]) -> str:
+    """Which logs a note is about: nothing where it is all of them, their tasks where it is all logs of those."""
+    if len(some) == len(every):
+        return ""
+    tasks = list(dict.fromkeys(one.log.source.task for one in some))
+    if sum(one.log.source.task in tasks for one in every) == len(some):
+        return f"{tasks[0] if len(tasks) == 1 else listed(tasks, 'task')}: "
+    names = list(dict.fromkeys(one.path.name for one in some))
+    return f"{names[0] if len(names) == 1 else listed(names, 'log')}: "
+
+
+def _of_rows(blocks: Sequence[Block], rows: Sequence[Row], asked: Question) -> list[str]:
+    notes: list[str] = []
+    if "metric" not in asked.by and any(len(block.measures) > 1 for block in blocks):
+        notes.append("the first measure of each task alone: --by task,metric for all")
+    if asked.bounds is None:
+        graded = dict.fromkeys(name for block in blocks if block.parts for name in _unit_graded(block))
+        notes += [f"'{name}' lies in [0, 1], which is taken as its range (--range LOW HIGH)" for name in graded]
     num_claims = sum(len(row.claims) for row in rows)
     if num_claims > 1:
         notes.append(f"{num_claims} claims, each with its confidence by itself: not adjusted for their number")
     return notes
 
 
-def _row(scores: ScoreTable, cells: Mapping[str, Cell], metric: Metric, stratum: str | None, asked: Question) -> Row:
-    index, arms = scores.index, list(cells)
-    base = Estimand(
-        "the table", metric, cells[arms[0]], stratum=stratum, level=asked.level, population=asked.population,
-        bank_size=asked.bank_size, about=asked.about, missing=asked.missing, sizes=asked.sizes,
-    )  # fmt: skip
-    each = {arm: replace(base, cell=cells[arm]) for arm in arms}
-    row = Row(metric.name, stratum or "", tuple(estimate(scores, index, one) for one in each.values()))
-    if asked.compare is not None:
-        one, other = asked.compare
-        difference = replace(base, cell=cells[one], contrast=cells[other])
-        each = {f"{one} minus {other}": difference}
-        bounds = estimate(scores, index, replace(difference, purpose="claim", confidence=(1 + asked.level) / 2))
-        described = estimate(scores, index, difference)
-        row = replace(row, difference=described, words=words(bounds, asked.margin), bounds=bounds)
-    return replace(row, claims=tuple(_claims(scores, index, each, asked.claim)))
-
-
-def _claims(
-    scores: ScoreTable, index: ItemIndex, each: Mapping[str, Estimand], claim: Threshold | None
-) -> Iterator[Claimed]:
-    if claim is None:
-        return
-    for name, estimand in each.items():
-        asked = replace(estimand, purpose="claim", confidence=claim.confidence, side=claim.side)
-        bounds = estimate(scores, index, asked)
-        verdict, reason = judge(bounds, claim)
-        step = f" (next: {bounds.next_step})" if bounds.lower is None and bounds.next_step else ""
-        yield Claimed(name, verdict, reason + step, bounds)
-
-
-def _metric(table: Read, measure: str, bounds: tuple[float, float] | None) -> Metric:
-    values = table.scores.filter(pl.col("measure") == measure)["value"].drop_nulls().drop_nans()
-    if bounds is not None:
-        low, high = bounds
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise MeasurementUndefined("a range needs low < high", seen=f"{low} {high}", next_step="--range 0 1")
-    else:
-        inside = len(values) == 0 or bool(((values >= 0) & (values <= 1)).all())
-        low, high = (0.0, 1.0) if inside else (-math.inf, math.inf)
-    return Metric(measure, (measure,), first, ((low,), (high,)), low, high)
+def _unit_graded(block: Block) -> Iterable[str]:
+    """Measures with values between 0 and 1 whose range is taken to be that."""
+    scores = pl.concat([part.scores.select("measure", "kind", "value") for part in block.parts.values()])
+    for (name,), rows in scores.group_by("measure", maintain_order=True):
+        if (rows["kind"] != "binary").any() and math.isfinite(metric_of(rows["value"], str(name), None).high):
+            yield str(name)
 
 
 def record(found: Answers) -> dict[str, Any]:
     """The same for a program."""
     rows = [
-        {"measure": row.measure, "stratum": row.stratum, "estimates": row.arms, "difference": row.difference,
-         "words": row.words, "bounds": row.bounds, "claims": row.claims}
+        {"task": row.task, "measure": row.measure, "stratum": row.stratum, "judged": row.judged, "estimates": row.arms,
+         "difference": row.difference, "words": row.words, "bounds": row.bounds, "detectable": row.detectable,
+         "undetectable": row.undetectable, "claims": row.claims, "num_answers": row.num_answers,
+         "missing": row.missing, "clustered_by": row.clustered_by, "stated": row.stated}
         for row in found.rows
     ]  # fmt: skip
-    return {"arms": found.arms, "notes": found.notes, "rows": rows}
+    return {"arms": found.arms, "notes": found.notes, "rows": rows, "paired": found.paired, "losses": found.losses}
 
 
 def exit_code(found: Answers) -> int:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trialist.cli.estimate import Answers, Row
+from trialist.cli.estimate_lines import lines_of, losses_of
+from trialist.cli.estimate_records import Answers, Row
 from trialist.cli.results import plain_console
 from trialist.records import Estimate
-from trialist.wording import format_count, format_estimate, format_interval, format_p, visible
+from trialist.wording import format_estimate, format_p, visible
 
 WORDS = ("better", "worse", "equivalent", "can't tell")
 
@@ -20,7 +21,7 @@ WORDS = ("better", "worse", "equivalent", "can't tell")
 def show(found: Answers, *, level: float) -> None:
     console = plain_console()
     console.print(_table(found, console.width))
-    for line in dict.fromkeys(line for row in found.rows for line in _lines(row)):
+    for line in dict.fromkeys(lines_of(found)):
         _say(console, visible(line))
     if any(one.low is not None for row in found.rows for one in row.described):
         console.print(f"intervals at {100 * level:g}%", markup=False)
@@ -29,11 +30,13 @@ def show(found: Answers, *, level: float) -> None:
     bounds = [row.bounds for row in found.rows if row.bounds is not None]
     if bounds:
         note = f"{', '.join(WORDS)}: from bounds that hold at any sample size, each at {(1 + level) / 2:g}"
-        _say(console, note + "; intervals and p describe")
+        _say(console, note + "; intervals and p describe; larger is taken as better")
     for method in _methods(bounds):
         _say(console, method, 2)
     for note in found.notes:
         _say(console, f"note: {visible(note)}")
+    for line in losses_of(found):
+        _say(console, visible(line))
     _show_claims(console, found)
 
 
@@ -62,7 +65,7 @@ def _table(found: Answers, width: int) -> Table:
     if compared is not None and compared.contrast is not None:
         names.append(visible(f"{compared.cell.arm} minus {compared.contrast.arm}"))
     header = ["", *names, *([""] if compared is not None else [])]
-    rows = [_texts(row) for row in found.rows]
+    rows = [_texts(row, found.arms, compared=compared is not None) for row in found.rows]
     widths = [max(map(cell_len, column)) + 3 for column in zip(header, *rows, strict=True)]
     if sum(widths) - 3 <= width:
         return _grid(header, rows)
@@ -85,59 +88,16 @@ def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def _texts(row: Row) -> list[str]:
-    label = f"  {visible(row.stratum)}" if row.stratum else visible(row.measure)
-    texts = [label, *(format_estimate(one) for one in row.arms)]
+def _texts(row: Row, arms: Sequence[str], *, compared: bool) -> list[str]:
+    label = f"  {visible(row.stratum)}" if row.stratum else visible(row.title)
+    each = {one.cell.arm: format_estimate(one) for one in row.arms}
+    texts = [label, *(each.get(arm, "-") for arm in arms)]
     if row.difference is not None:
         p = row.difference.p_value
         texts += [format_estimate(row.difference), row.words + (f", p {format_p(p)}" if p is not None else "")]
+    elif compared:
+        texts += ["-", ""]
     return texts
-
-
-def _lines(row: Row) -> Iterator[str]:
-    """How many items, and what is missing, undefined or to be warned of, a line each."""
-    if not row.stratum:
-        yield from _count_lines(row)
-    for one in row.described:
-        where = f"{row.name}, {_name(one)}"
-        if one.counts.missing:
-            scored, attempted = format_count(one.counts.scored), format_count(one.counts.attempted)
-            yield f"{where}: {scored} of {attempted} items scored{_worst(one)}"
-        if one.reason:
-            yield f"{where}: {one.reason}" + (f" (next: {one.next_step})" if one.next_step else "")
-        for warning in one.warnings:
-            if " items missing (" in warning or " clusters, effective n " in warning:  # said above
-                continue
-            yield f"{where}: {warning}"
-
-
-def _count_lines(row: Row) -> Iterator[str]:
-    counts = {_name(one): _count_text(one) for one in row.described}
-    if len(set(counts.values())) == 1:
-        counts = {"": next(iter(counts.values()))}
-    for name, text in counts.items():
-        yield f"{row.measure}{', ' + name if name else ''}: {text}"
-
-
-def _count_text(one: Estimate) -> str:
-    attempted, clusters = one.counts.attempted, one.num_clusters
-    text = f"{format_count(attempted)} {'item' if attempted == 1 else 'items'}"
-    if one.num_replicates > 1:
-        text = f"{format_count(attempted)} answers of {one.num_replicates} runs"
-    if one.counts.scored and clusters != one.counts.scored:
-        text += f" in {format_count(clusters)} {'cluster' if clusters == 1 else 'clusters'}"
-    return text
-
-
-def _name(one: Estimate) -> str:
-    return one.cell.arm + (f" minus {one.contrast.arm}" if one.contrast else "")
-
-
-def _worst(one: Estimate) -> str:
-    if one.worst_low is None or one.worst_high is None:
-        return "; what the missing could be is unknown (--range)"
-    limits = format_interval(one.worst_low, one.worst_high, signed=one.contrast is not None)
-    return f"; whatever the missing are, it lies in {limits}"
 
 
 def _methods(estimates: Iterable[Estimate]) -> list[str]:

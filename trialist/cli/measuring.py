@@ -1,4 +1,4 @@
-"""The commands that measure without a trial: a table of scores that exists, a study that is planned."""
+"""The commands that measure without a trial: runs that exist, a study that is planned."""
 
 from __future__ import annotations
 
@@ -11,25 +11,37 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 
 def estimate(
-    files: Annotated[list[Path], typer.Argument(help="Tables of scores: Parquet, CSV, JSON lines.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Logs of Inspect or lm-evaluation-harness, Every Eval Ever, run folders, tables of scores, or folders "
+            "of them.",
+        ),
+    ],
     compare: Annotated[
-        tuple[str, str] | None, typer.Option(help="Two arms: the first minus the second, item by item.")
+        tuple[str, str] | None,
+        typer.Option(help="Two arms, models or paths given: the first minus the second, item by item."),
     ] = None,
+    by: Annotated[
+        str, typer.Option(help="A row for each: task (else pooled), metric (else the first), stratum; commas between.")
+    ] = "task,metric",
     measure: Annotated[
         list[str] | None, typer.Option(help="A column of scores, in a wide table; may be repeated.")
     ] = None,
     item: Annotated[str | None, typer.Option(help="The column of item ids.")] = None,
     value: Annotated[str | None, typer.Option(help="The column of scores, in a long table.")] = None,
     arm: Annotated[str | None, typer.Option(help="The column of arms. Default: each file is one.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="The column of the independent unit.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="The column or metadata key of the independent unit; item: each is its own.")
+    ] = None,
     epoch: Annotated[str | None, typer.Option(help="The column that numbers several answers to one item.")] = None,
     replicate: Annotated[str | None, typer.Option(help="The column that numbers an arm's training runs.")] = None,
     scorer_kind: Annotated[
         str | None, typer.Option(help="The column that says program, judge or human (gold labels).")
     ] = None,
     weight: Annotated[str | None, typer.Option(help="The column of weights.")] = None,
-    stratum: Annotated[str | None, typer.Option(help="The column of strata.")] = None,
-    by_stratum: Annotated[bool, typer.Option("--by-stratum", help="A row for each stratum as well.")] = False,
+    stratum: Annotated[str | None, typer.Option(help="The column or metadata key of strata.")] = None,
     claim: Annotated[str | None, typer.Option(help='"below .05" or "above .9", of arms or comparison.')] = None,
     confidence: Annotated[float, typer.Option(help="With which the claim is to be shown.")] = 0.95,
     margin: Annotated[float | None, typer.Option(help="How large a difference may be and not matter.")] = None,
@@ -46,23 +58,26 @@ def estimate(
     sizes: Annotated[str, typer.Option(help='Of clusters: "may matter", or unrelated to the scores.')] = "may matter",
     as_json: Json = False,
 ) -> int:
-    """Value, interval and comparison of a table of scores. With --claim exit code 0 PASS, 3 UNDECIDED, 4 FAIL."""
+    """Value, interval and comparison of runs that exist. With --claim exit code 0 PASS, 3 UNDECIDED, 4 FAIL."""
     from trialist.cli import estimate as command
     from trialist.cli.estimate_screen import show
     from trialist.cli.output import print_json
+    from trialist.cli.reading import reading
+    from trialist.logs.facets import ITEM, Facets
     from trialist.logs.table import Columns
     from trialist.measurement.claims import threshold_of
 
     columns = Columns(
-        item=item, value=value, arm=arm, cluster=cluster, epoch=epoch, replicate=replicate, weight=weight,
-        stratum=stratum, scorer_kind=scorer_kind, measures=tuple(measure or ()),
+        item=item, value=value, arm=arm, cluster=None if cluster == ITEM else cluster, epoch=epoch,
+        replicate=replicate, weight=weight, stratum=stratum, scorer_kind=scorer_kind, measures=tuple(measure or ()),
     )  # fmt: skip
     question = command.Question(
-        columns, compare, by_stratum, level, None if claim is None else threshold_of(claim, confidence), margin, bounds,
-        population=cast(Any, population), about=cast(Any, about), bank_size=bank_size, missing=cast(Any, missing),
-        sizes=cast(Any, sizes),
+        columns, Facets(cluster, stratum), compare, tuple(word.strip() for word in by.split(",")), level,
+        None if claim is None else threshold_of(claim, confidence), margin, bounds, population=cast(Any, population),
+        about=cast(Any, about), bank_size=bank_size, missing=cast(Any, missing), sizes=cast(Any, sizes),
     )  # fmt: skip
-    found = command.answer(files, question)
+    with reading(silent=as_json) as progress:
+        found = command.answer(runs, question, progress)
     code = command.exit_code(found)
     print_json({"exit_code": code, **command.record(found)}) if as_json else show(found, level=level)
     return code

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
+
+EXIT: Mapping[str, int] = {"PROMOTE": 0, "HOLD": 3, "BLOCK": 4}
+"""Exit code of a verdict."""
 
 
 def print_json(value: Any) -> None:

@@ -11,10 +11,17 @@ claims:
     threshold: 0.20
     positive: control
     on_fail: block
+
+A claim about logs names a task and a metric instead of an outcome, as far as there are several:
+
+schema: trialist/policy/1
+claims:
+  - {task: mmlu, metric: acc, above: .6}
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
@@ -23,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, mode
 
 from trialist.errors import Problem, SpecError, did_you_mean
 from trialist.records import Cell, Claim, OnFail, Side
+from trialist.wording import format_threshold
 from trialist.yamlspec import check_schema, parse, read_yaml, show
 
 SCHEMA = 1
@@ -30,12 +38,18 @@ SCHEMA = 1
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Confidence = Annotated[Number, Field(gt=0, lt=1)]
 Name = Annotated[str, Strict(), Field(min_length=1)]
+Text = Annotated[str, Strict()]
+Short = Annotated[Number | None, Field(exclude=True)]
+SIDES: tuple[Side, ...] = ("above", "below")
 ConfidenceOfTry = Callable[[float, int, Sequence[float] | None], float]
 
 
 class PolicyClaim(BaseModel):
     """One statement about an arm. ``dose`` is the strength of ``threat``; ``versus`` makes it about a difference.
 
+    About a trial it names ``arm`` and ``outcome``; about logs ``task``, ``metric`` and ``arm`` where there are several.
+    ``above: .6`` is short for ``side: above`` with ``threshold: .6`` and is kept as these two. Without a ``name`` the
+    claim's sentence is its name.
     ``positive`` is the arm that must show, under the same threat and dose, the thing that is claimed to be absent.
     ``null`` is the outcome of items that were never trained: what the attack teaches by itself.
     """
@@ -43,10 +57,14 @@ class PolicyClaim(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name
-    arm: Name
-    outcome: Name
+    arm: Text = ""
+    outcome: Text = ""
+    task: Text = ""
+    metric: Text = ""
     side: Side
     threshold: Number
+    above: Short = None
+    below: Short = None
     threat: str = ""
     dose: Annotated[Number, Field(ge=0)] | None = None
     versus: str = ""
@@ -54,6 +72,11 @@ class PolicyClaim(BaseModel):
     null: str = ""
     confidence: Confidence | None = None
     on_fail: OnFail = "hold"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_full(cls, data: Any) -> Any:
+        return _in_full(cast(Mapping[str, Any], data)) if isinstance(data, Mapping) else data
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -109,9 +132,14 @@ class Policy(BaseModel):
         ``replicates`` gives the number of replicates of each arm of the trial, ``tries`` the number of the try at each
         claim by its name (1 where it is not listed). A contrast or positive arm with as many replicates is paired
         replicate by replicate; with one replicate, that one serves all. Raises SpecError for an arm that the trial
-        doesn't have or whose replicates can't be paired.
+        doesn't have or whose replicates can't be paired, and for a claim about logs.
         """
-        problems = list(self._unknown_arms(replicates))
+        problems = [
+            problem.at(("claims", i))
+            for i, entry in enumerate(self.claims)
+            for problem in not_of_a_trial(entry.model_dump())
+        ]
+        problems += self._unknown_arms(replicates)
         if problems:
             raise SpecError(problems)
         return tuple(
@@ -137,12 +165,53 @@ class Policy(BaseModel):
                     yield Problem("the replicates can't be paired", seen, "one, or as many as the arm has", "", where)
 
 
+def _in_full(claim: Mapping[str, Any]) -> dict[str, Any]:
+    """A claim as it is kept: side and threshold for the short form, its sentence for a missing name."""
+    full = dict(claim)
+    short = [word for word in SIDES if _is_number(full.get(word))]
+    if len(short) == 1 and not {"side", "threshold"} & full.keys():
+        full |= {"side": short[0], "threshold": full.pop(short[0])}
+    elif not {"side", "threshold"} & full.keys() and any(full.get(word) is not None for word in SIDES):
+        full |= {"side": "above", "threshold": 0.0}  # the problem stands at the short form, and is told there
+    full.setdefault("name", sentence(full))
+    return full
+
+
+def sentence(claim: Mapping[str, Any]) -> str:
+    """``acc of mmlu, A minus B, is above .6``: what a claim without a name is called."""
+
+    def given(key: str) -> str:
+        value = claim.get(key)
+        return value if isinstance(value, str) else ""
+
+    what = given("outcome") or " of ".join(part for part in (given("metric"), given("task")) if part)
+    arm, versus = given("arm"), given("versus")
+    dose = claim.get("dose")
+    threat = f"{given('threat')} {dose:g}" if given("threat") and _is_number(dose) else given("threat")
+    who = f"{arm or 'the other arm'} minus {versus}" if versus else arm
+    threshold = claim.get("threshold")
+    limit = format_threshold(float(cast(float, threshold)), signed=bool(versus)) if _is_number(threshold) else ""
+    return f"{', '.join(part for part in (what, who, threat) if part) or 'it'} is {given('side')} {limit}".strip()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _misfits(claim: Mapping[str, Any]) -> Iterator[Problem]:
     """Keys of one claim that don't go together; takes what the file says, so that it works on invalid claims too."""
 
     def misfit(key: str, message: str, allowed: str = "", next_step: str = "") -> Problem:
         return Problem(message, show(key, claim[key]), allowed, next_step, (key,))
 
+    for word in SIDES:
+        others = [key for key in ("side", "threshold", *SIDES) if key != word and claim.get(key) is not None]
+        if claim.get(word) is not None and others:
+            allowed = "one of above: N, below: N, or side with threshold"
+            yield misfit(word, f"stands beside '{others[0]}'", allowed, "keep one of them")
+    if claim.get("outcome") and (claim.get("task") or claim.get("metric")):
+        allowed = "outcome (of a trial), or task and metric (of logs)"
+        yield misfit("outcome", "a claim is about a trial or about logs", allowed, "keep one of them")
     has_dose = claim.get("dose") is not None
     if claim.get("threat") and not has_dose:
         yield misfit("threat", "a threat needs a dose", next_step="add 'dose: ...'")
@@ -155,6 +224,17 @@ def _misfits(claim: Mapping[str, Any]) -> Iterator[Problem]:
     if claim.get("positive") and (claim.get("side") == "above" or claim.get("versus")):
         allowed = "a claim with 'side: below' and without 'versus'"
         yield misfit("positive", "only a claim of absence has a positive control", allowed, "remove it")
+
+
+def not_of_a_trial(claim: Mapping[str, Any]) -> Iterator[Problem]:
+    """What keeps a claim, as plain values, from being about a trial."""
+    for key in ("task", "metric"):
+        if claim.get(key):
+            step = "name an outcome of the trial with 'outcome: ...'"
+            yield Problem(f"'{key}' is for claims about logs", show(key, claim[key]), "arm, outcome", step, (key,))
+    for key in ("arm", "outcome"):
+        if claim.get(key) == "" and not (claim.get("task") or claim.get("metric")):
+            yield Problem(f"a claim about a trial needs '{key}'", next_step=f"add '{key}: ...'", where=(key,))
 
 
 def _repeated(claims: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:

@@ -41,6 +41,8 @@ NEVER_EMPTY = ("item", "arm", "measure", "scorer_kind", *WHOLE, "weight")
 KEYS = ("item", "arm", "measure", "replicate", "epoch", "scorer_kind")
 """What makes an answer's row: a judge and a person may score the same answer."""
 
+INDEPENDENT = "every item is its own cluster: they are taken as independent of each other (--cluster)"
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -266,7 +268,7 @@ def _notes(rows: pl.DataFrame) -> list[str]:
     binary = [name for name in kinds["measure"] if name not in mixed]
     notes = [f"'{name}' is binary: its values are all 0 or 1" for name in dict.fromkeys(binary)]
     if (rows["cluster"] == rows["item"]).all():
-        notes.append("every item is its own cluster: they are taken as independent of each other (--cluster)")
+        notes.append(INDEPENDENT)
     return notes
 
 

@@ -43,3 +43,8 @@ def first(means: Means) -> Means:
 def mean_of(measure: str, name: str | None = None) -> Metric:
     """The plain mean of a measure between 0 and 1."""
     return Metric(name or measure, (measure,), first, extremes=((0.0,), (1.0,)))
+
+
+def mean_between(measure: str, low: float, high: float) -> Metric:
+    """The plain mean of a measure between ``low`` and ``high``, which may be infinite."""
+    return Metric(measure, (measure,), first, ((low,), (high,)), low, high)

@@ -133,11 +133,11 @@ def _row(f: Funnel, names: Sequence[str]) -> list[Node]:
     rest = sum(n for _, n in f.reasons[MOST_REASONS:])
     more = element("li", element("b", format_count(rest)), " for other reasons") if rest else None
     reasons = element("ul", *shown, more) if shown else "none"
-    bars = [_bar(number, f.attempted) for number in (f.attempted, f.answered, f.scored)]
+    bars = [bar_of(number, f.attempted) for number in (f.attempted, f.answered, f.scored)]
     return [text(", ".join(names)), text(f.cell.label), *bars, reasons]
 
 
-def _bar(number: int, whole: int) -> Html:
+def bar_of(number: int, whole: int) -> Html:
     share = 100 * number / whole if whole else 0
     fill = element("span", "", cls="fill", style=f"width:{share:.4g}%")
     return element("span", element("span", format_count(number), cls="number"), element("span", fill, cls="bar"))

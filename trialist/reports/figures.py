@@ -31,8 +31,8 @@ from trialist.wording import (
 )
 
 _PLAIN = Look("control", "circle")
-_WIDE = {"width": 930, "labels": 160, "values": 170}
-_NARROW = {"width": 360, "labels": 84, "values": 132}
+_WIDE = {"width": 930, "values": 170}
+_NARROW = {"width": 360, "values": 132}
 
 
 def forest_section(evidence: Evidence) -> Html:
@@ -47,7 +47,7 @@ def _outcome_forest(evidence: Evidence, found: Sequence[Outcome], unit: str) -> 
     bands = [band for o in found for band in _bands(evidence, o, contrast=False)]
     title = f"Outcomes without a threat, by arm{'' if unit == 'share' else f' ({unit})'}"
     metrics = ", ".join(dict.fromkeys(o.metric for o in found))
-    return _forest(bands, unit, title, f"{metrics} ({unit})", signed=False)
+    return forest_figure(bands, unit, title, f"{metrics} ({unit})", signed=False)
 
 
 def side_effects(evidence: Evidence) -> Html | None:
@@ -58,7 +58,7 @@ def side_effects(evidence: Evidence) -> Html | None:
     for unit in dict.fromkeys(o.unit for o in found):
         bands = [band for o in found if o.unit == unit for band in _bands(evidence, o, contrast=True)]
         axis = f"change against {control or 'the contrast'}" + ("" if unit == "share" else f", {unit}")
-        plots.append(_forest(bands, unit, "Side effects: change against the control, by arm", axis, signed=True))
+        plots.append(forest_figure(bands, unit, "Side effects: change against the control, by arm", axis, signed=True))
     if found and not any(plots):
         return element("p", "Side effects were registered, but no difference to a control was measured.", cls="warning")
     return join(plots) if found else None
@@ -99,7 +99,10 @@ def _limits(evidence: Evidence, outcome: Outcome, *, contrast: bool, threat: str
     return tuple(found.values())
 
 
-def _forest(bands: Sequence[Band], unit: str, title: str, axis: str, *, signed: bool) -> Html | None:
+def forest_figure(
+    bands: Sequence[Band], unit: str, title: str, axis: str, *, signed: bool, labels: tuple[int, int] = (160, 84)
+) -> Html | None:
+    """The plot, drawn for wide and for narrow screens with so many pixels for the rows' labels, and its table."""
     if not bands:
         return None
     rows = [(band, estimate) for band in bands for estimate, _ in band.rows]
@@ -108,7 +111,8 @@ def _forest(bands: Sequence[Band], unit: str, title: str, axis: str, *, signed: 
     numbers += limits
     low, high = domain(numbers, unit, around_zero=signed)
     drawn: list[Node] = []
-    for size, cls in ((_WIDE, "wide"), (_NARROW, "narrow")):
+    for size, cls, left in ((_WIDE, "wide", labels[0]), (_NARROW, "narrow", labels[1])):
+        size = {**size, "labels": left}
         is_tight = max(len(band.title) for band in bands) * 8 > size["labels"]
         head = 50 if is_tight and limits else 34
         frame = Frame(low=low, high=high, unit=unit, signed=signed, title=axis, head=head, **size)

@@ -43,7 +43,7 @@ def _table(evidence: Evidence, outcome: Outcome, threat: str, dose: float, most:
     if not found.shown:
         return join([head, element("p", "No item was scored here: this was not measured.", cls="warning")])
     names = ["#", "question", *(c.arm for c in pair), *(["all arms"] if others else [])]
-    rows = [_row(rank, shown, all_cells if others else ()) for rank, shown in enumerate(found.shown, start=1)]
+    rows = [item_row(rank, shown, all_cells if others else ()) for rank, shown in enumerate(found.shown, start=1)]
     first = table(names, rows[:OPEN], cls="item-table", caption=_caption(found, outcome, candidate, place))
     rest = rows[OPEN:]
     if not rest:
@@ -64,7 +64,8 @@ def _caption(found: Listing, outcome: Outcome, candidate: str, place: str) -> Ht
     return text(f"{outcome.name} {place}: {part}, {order} {candidate} first by {found.measure}{rest}.")
 
 
-def _row(rank: int, shown: Shown, all_cells: Sequence[Cell]) -> list[Node]:
+def item_row(rank: int, shown: Shown, all_cells: Sequence[Cell] = ()) -> list[Node]:
+    """One item: rank, question, the arms' answers side by side, and every arm's value if ``all_cells`` are given."""
     item = shown.item
     about = f"{item.id}" + (f" · {item.cluster}" if item.cluster and item.cluster != item.id else "")
     question = element("div", text(item.input, limit=PROMPT_LIMIT, keep_newlines=True), cls="prompt", dir="auto")
@@ -98,7 +99,8 @@ def _reading(item: Item, reading: Reading) -> Html:
         return element("p", "not asked", cls="missing")
     parts: list[Node] = []
     if answer.status != "ok":
-        reason = f"{answer.status}: {answer.reason}" if answer.reason else answer.status
+        told = answer.reason.startswith(f"{answer.status}: ")
+        reason = f"{answer.status}: {answer.reason}" if answer.reason and not told else answer.reason or answer.status
         parts.append(element("p", text(reason, limit=REASON_LIMIT), cls="missing"))
     if answer.logprobs and item.options:
         parts.append(_options(item, answer))

@@ -31,9 +31,14 @@ def render(evidence: Evidence) -> str:
         "body",
         element("a", "Skip to the verdict", href="#verdict", cls="skip"),
         element("header", *_masthead(evidence, title)),
-        element("main", verdict(evidence), _contents(sections), *(_section(*section) for section in sections)),
-        element("footer", element("p", _footer(evidence))),
+        element("main", verdict(evidence), contents(sections), *(section(*one) for one in sections)),
+        element("footer", element("p", footer(str(evidence.trial.get("trialist", ""))))),
     )
+    return document(f"{_word(evidence)} · {title}", body)
+
+
+def document(title: str, body: Html) -> str:
+    """A whole page with this body and the browsers' policy."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -41,7 +46,7 @@ def render(evidence: Evidence) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        element("title", f"{_word(evidence)} · {title}"),
+        element("title", text(title)),
         element("style", stylesheet()),
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
@@ -113,17 +118,16 @@ def _sections(evidence: Evidence) -> list[tuple[str, str, str, Node]]:
         ("methods", "Methods", "How each number was made, and from how much.", methods_section(evidence)),
         ("registration", "Registration", "Fixed before the first answer.", registration_section(evidence)),
     ]
-    return [section for section in found if section[3]]
+    return [one for one in found if one[3]]
 
 
-def _contents(sections: Sequence[tuple[str, str, str, Node]]) -> Html:
+def contents(sections: Sequence[tuple[str, str, str, Node]]) -> Html:
     return element("nav", *(link(title, anchor) for anchor, title, _, _ in sections), aria_label="Contents")
 
 
-def _section(anchor: str, title: str, says: str, content: Node) -> Html:
+def section(anchor: str, title: str, says: str, content: Node) -> Html:
     return element("section", element("h2", title), element("p", says, cls="lead"), content, id=anchor)
 
 
-def _footer(evidence: Evidence) -> Html:
-    version = str(evidence.trial.get("trialist", ""))
+def footer(version: str) -> Html:
     return join([text(f"Written by Trialist {version}. "), "This page loads nothing and runs nothing."])

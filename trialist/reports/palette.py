@@ -54,11 +54,15 @@ _CANDIDATES = (
 
 
 def looks(evidence: Evidence) -> dict[str, Look]:
-    """The look of each arm, by its role; candidates beyond the fourth start over with colours, in other shapes."""
+    """The look of each arm, by its role."""
+    return looks_of({name: role_of(evidence, name) for name in arms(evidence)})
+
+
+def looks_of(roles: Mapping[str, str]) -> dict[str, Look]:
+    """Looks by arm; candidates beyond the fourth start over with colours, in other shapes."""
     found: dict[str, Look] = {}
     num_candidates = 0
-    for name in arms(evidence):
-        role = role_of(evidence, name)
+    for name, role in roles.items():
         if role in _BY_ROLE:
             found[name] = _BY_ROLE[role]
             continue

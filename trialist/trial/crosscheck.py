@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from trialist.deployment.policy import not_of_a_trial
 from trialist.errors import Problem, did_you_mean
 
 Where = tuple[str | int, ...]
@@ -48,6 +49,7 @@ def misfits(parts: Parts) -> Iterator[Problem]:
         )
     for index, claim in enumerate(parts.claims):
         where: Where = ("policy", "claims", index)
+        yield from (problem.at(where) for problem in not_of_a_trial(claim))
         for key in ("arm", "versus", "positive"):
             yield from _known("arm", claim.get(key) or "", parts.arms, (*where, key))
         threat, dose = claim.get("threat") or "", claim.get("dose")
@@ -80,8 +82,9 @@ def parts_of_plain(data: Mapping[str, Any], metrics: Mapping[str, Sequence[str] 
 
 
 def _texts(claim: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The names that a claim gives; its other values are checked where they are read."""
-    return {key: value for key, value in claim.items() if isinstance(value, str)}
+    """The names that a claim gives, or lacks; its other values are checked where they are read."""
+    lacking = {key: "" for key in ("arm", "outcome") if key not in claim}
+    return {**lacking, **{key: value for key, value in claim.items() if isinstance(value, str)}}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

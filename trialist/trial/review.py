@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from trialist.deployment.policy import Policy
-from trialist.errors import RunFolderError
+from trialist.errors import RunFolderError, SpecError
 from trialist.evaluations.protocol import identity
 from trialist.folder import MANIFEST, RunFolder, open_run, storage_error
 from trialist.records import Decision, Stopping, item_of
@@ -23,6 +23,7 @@ from trialist.trial.registration import read as read_registration
 from trialist.trial.run import read_evidence, read_items, read_result
 from trialist.trial.spec import Trial
 from trialist.trial.stopping import Rounds, account
+from trialist.yamlspec import problems_of, read_yaml
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def review(path: Path, policy: Path | None = None) -> Review:
 
     Raises:
         RunFolderError: unfinished, changed since it was finished, or a stored verdict that the records don't give.
+        SpecError: another policy that isn't about this trial.
     """
     folder = _finished(path)
     stored = read_result(folder)
@@ -49,8 +51,7 @@ def review(path: Path, policy: Path | None = None) -> Review:
     other = None if policy is None else Policy.load(policy)
     if other is not None and other == trial.policy:
         other = None
-    # Replacing the policy checks that its arms and threats are this trial's.
-    claims = registered if other is None else claims_at(replace(trial, policy=other), {})
+    claims = registered if other is None or policy is None else claims_at(_with_policy(trial, other, policy), {})
     tables = _tables(trial, stored.document, folder)
     decision = decide_run(trial, claims, all_estimates(trial, claims, tables))
     if other is not None:
@@ -65,6 +66,15 @@ def review(path: Path, policy: Path | None = None) -> Review:
             next_step="was it made by another version of trialist? trial.json names it",
         )
     return Review(decision, ("hashes, scores, estimates and verdict re-derived from the stored answers: all agree",))
+
+
+def _with_policy(trial: Trial, policy: Policy, path: Path) -> Trial:
+    """The trial under another policy. Raises SpecError where its arms, threats or outcomes aren't this trial's."""
+    try:
+        return replace(trial, policy=policy)
+    except ValidationError as error:
+        located = read_yaml(path)
+        raise SpecError(problems_of(error, located), source=str(path)) from error
 
 
 def _check_stop(found: Stopping, stored: Stopping | None, path: Path) -> None:

@@ -1,0 +1,26 @@
+"""A progress bar on standard error, where that is a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from trialist.wording import visible
+
+
+@contextmanager
+def bar(what: str, *, silent: bool = False) -> Generator[Callable[[int, int], None]]:
+    """Draw ``what`` while the block runs; the function that it gives takes how much is done, and of how much."""
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=28), MofNCompleteColumn())
+    off = silent or not console.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=off) as bars:
+        task = bars.add_task(visible(what)[:40], total=None)
+
+        def advance(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield advance
