@@ -166,6 +166,15 @@ def test_paths_are_arms_and_tasks_in_one_of_them_are_said(say: Any) -> None:
     assert "m (new), m (old)" in err
 
 
+def test_measures_of_one_arm_alone_are_said(say: Any) -> None:
+    x = draws(1, 30)
+    keep(Path("one"), made({"acc": x, "f1": x}, model="a"), made({"acc": x, "rouge": x}, model="b"))
+    out = say("one", "--compare", "a", "b")[1]
+    assert "sums: 1 measure (f1) of a alone: not compared" in out
+    assert "sums: 1 measure (rouge) of b alone: not compared" in out
+    assert out.count("you could have seen") == 1
+
+
 def test_changed_prompts_are_left_out_and_named(say: Any, rows: Any) -> None:
     hashes = [f"h-q{i}" if i % 10 else "changed" + str(i) for i in range(60)]
     logs = [made(draws(1, 60), model="a"), made(draws(2, 60), model="b", hashes=hashes)]

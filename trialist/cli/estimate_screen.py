@@ -15,6 +15,7 @@ from trialist.cli.results import plain_console
 from trialist.records import Estimate
 from trialist.wording import format_estimate, format_p, visible
 
+NOT_THERE = "-"
 WORDS = ("better", "worse", "equivalent", "can't tell")
 
 
@@ -74,7 +75,8 @@ def _table(found: Answers, width: int) -> Table:
         tall.append([row[0], "", ""])
         words = [*[""] * (len(names) - 1), row[-1] if compared is not None else ""]
         indent = " " * (len(row[0]) - len(row[0].lstrip()) + 2)
-        tall += [[indent + name, text, word] for name, text, word in zip(names, row[1:], words, strict=False)]
+        cells = zip(names, row[1:], words, strict=False)
+        tall += [[indent + name, text, word] for name, text, word in cells if text != NOT_THERE]
     return _grid(["", "", ""], tall)
 
 
@@ -91,12 +93,12 @@ def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 def _texts(row: Row, arms: Sequence[str], *, compared: bool) -> list[str]:
     label = f"  {visible(row.stratum)}" if row.stratum else visible(row.title)
     each = {one.cell.arm: format_estimate(one) for one in row.arms}
-    texts = [label, *(each.get(arm, "-") for arm in arms)]
+    texts = [label, *(each.get(arm, NOT_THERE) for arm in arms)]
     if row.difference is not None:
         p = row.difference.p_value
         texts += [format_estimate(row.difference), row.words + (f", p {format_p(p)}" if p is not None else "")]
     elif compared:
-        texts += ["-", ""]
+        texts += [NOT_THERE, ""]
     return texts
 
 

@@ -109,8 +109,10 @@ def _why_error(said: Stated, rows: pl.DataFrame, part: Part, ours: Estimate) -> 
     error_of_rows = float(scored.std() or 0.0) / math.sqrt(len(scored)) if len(scored) > 1 else 0.0  # pyright: ignore[reportArgumentType]
     if len(scored) > len(means) and error_of_rows and abs(said.value - error_of_rows) <= NEAR * error_of_rows:
         reasons.append("it takes epochs of one item as independent")
-    if ours.method:
+    if ours.low is not None:
         reasons.append(f"it is taken for normal, here: {ours.method}")
+    elif ours.reason:
+        reasons.append(f"here there is {ours.reason}")
     return "; ".join(reasons)
 
 

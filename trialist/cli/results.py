@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trialist.cli.table import outcome_table
 from trialist.records import Decision
-from trialist.trial.run import Result
 from trialist.wording import format_count, format_interval, format_stopping, visible
+
+if TYPE_CHECKING:
+    from trialist.trial.run import Result  # it takes a while to load, and not every table is of a trial
 
 _STYLE = {
     "PASS": "green",
@@ -31,6 +32,8 @@ def plain_console() -> Console:
 
 
 def show_result(result: Result, *, quiet: bool, again: str) -> None:
+    from trialist.cli.table import outcome_table
+
     console = plain_console()
     if quiet:
         console.print(Text(result.decision.verdict, _STYLE[result.decision.verdict]))

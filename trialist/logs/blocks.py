@@ -150,7 +150,11 @@ def _block(task: str, logs: Mapping[str, Log], compare: tuple[str, str] | None, 
     pair = None
     if compare and all(arm in ready for arm in compare):
         pair = _pair(task, ready[compare[0]][0], ready[compare[1]][0], compare)
-        said = [*_differences(logs[compare[0]], logs[compare[1]], compare), *pair.pairings[task].notes(*compare)]
+        said = [
+            *_measures(parts, compare),
+            *_differences(logs[compare[0]], logs[compare[1]], compare),
+            *pair.pairings[task].notes(*compare),
+        ]
         notes += [f"{task}: {note}" if task else note for note in said]
     elif compare and any(arm in ready for arm in compare):
         here, other = compare if compare[0] in ready else compare[::-1]
@@ -199,6 +203,13 @@ def _free(name: str, taken: set[str], arm: str) -> str:
     while name in taken:
         name = f"{name} ({arm})"
     return name
+
+
+def _measures(parts: Mapping[str, Part], compare: tuple[str, str]) -> list[str]:
+    """Measures that only one of the two has."""
+    first, second = (set(parts[arm].scores["measure"].unique()) for arm in compare)
+    alone = ((compare[0], sorted(first - second)), (compare[1], sorted(second - first)))
+    return [f"{listed(names, 'measure')} of {arm} alone: not compared" for arm, names in alone if names]
 
 
 def _differences(first: Log, second: Log, compare: tuple[str, str]) -> list[str]:

@@ -56,7 +56,8 @@ def _of_binary(share: float, num: int, level: float, power: float) -> float:
         return discordant.mcnemar_power(gain, 0.0, num, level=level).power
 
     if at(1.0) < power:
-        raise MeasurementUndefined(f"{num:,} pairs show no difference with power {power:g}", next_step="more pairs")
+        pairs = "1 pair shows" if num == 1 else f"{num:,} pairs show"
+        raise MeasurementUndefined(f"{pairs} no difference with power {power:g}", next_step="more pairs")
     return search.solve(at, power, 0.0, 1.0)
 
 
