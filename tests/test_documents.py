@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +34,38 @@ def test_readme_from_python(
     (code,) = blocks("README.md", "python")
     exec(code, {})  # noqa: S102 - our own README
     assert capsys.readouterr().out == "rmu recovered 0.0 16.0\n"
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")  # of the two packages
+def test_readme_on_runs_that_exist(tmp_path: Path) -> None:
+    """The screens as shown, whatever machine: answers of a network may differ by an item on another one."""
+    pytest.importorskip("inspect_ai")
+    pytest.importorskip("lm_eval")
+    (block,) = (text for text in blocks("README.md", "text") if "two_runs" in text)
+    first, *commands = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    program = [sys.executable, str(ROOT / first.split()[1])]
+    subprocess.run(program, capture_output=True, check=True, cwd=tmp_path, env={**os.environ, "TRIALIST_CACHE": "off"})
+    assert len(commands) == 2
+    for command in commands:
+        line, _, shown = command.partition("\n")
+        found = subprocess.run(
+            [sys.executable, "-m", *shlex.split(line)], capture_output=True, text=True, check=True, cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "132"},
+        ).stdout  # fmt: skip
+        rows = [row.rstrip() for row in found.splitlines()]
+        assert [_masked(row) for row in rows] == [_masked(row) for row in shown.splitlines()]
+        pairs = zip(_numbers(rows[1]), _numbers(shown.splitlines()[1]), strict=True)
+        assert all(abs(one - other) < 0.05 for one, other in pairs), rows[1]
+
+
+def _masked(row: str) -> str:
+    """Numbers and the room around them left out; names keep theirs."""
+    return re.sub(r"[\s±+-]*(?<![\w.])\d*\.\d+", " #", re.sub(r" +", " ", row))
+
+
+def _numbers(row: str) -> list[float]:
+    return [float(number) for number in re.findall(r"[+-]?(?<!\w)\d*\.\d+", row)]
 
 
 @pytest.mark.torch

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_logs import Row, item, log
+from answered_logs import Row, item, log
 
 from trialist.cli.app import start
 from trialist.logs import kept

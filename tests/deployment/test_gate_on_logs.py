@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from made_logs import Row, arms, item, log
+from answered_logs import Row, arms, item, log
 
 from trialist.deployment.log_policy import Judged, on_logs
 from trialist.deployment.policy import Policy

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from answered_logs import Row, item, log, values
 from hypothesis import given
 from hypothesis import strategies as st
-from made_logs import Row, item, log, values
 from polars.testing import assert_frame_equal
 
 from trialist.errors import DataError, ModelError, NameUnknown, RunFolderError, SpecError

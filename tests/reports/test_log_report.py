@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import polars as pl
 import pytest
+from answered_logs import Row as Made
+from answered_logs import arms as arms_of_logs
+from answered_logs import item, log
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_evidence import HOSTILE
-from made_logs import Row as Made
-from made_logs import arms as arms_of_logs
-from made_logs import item, log
 from test_report_page import Page
 
 from trialist.logs.blocks import Block, Part, blocks_of

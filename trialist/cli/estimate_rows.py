@@ -14,7 +14,7 @@ from trialist.errors import MeasurementUndefined
 from trialist.logs.blocks import Block, Pair, Part
 from trialist.measurement.claims import Threshold, judge, words
 from trialist.measurement.estimand import About, Estimand, estimate
-from trialist.measurement.metrics import Metric, first
+from trialist.measurement.metrics import Metric, mean_between, mean_seen
 from trialist.measurement.planning.observed import detectable_difference
 from trialist.measurement.reading import index_items, read
 from trialist.measurement.score_table import ScoreTable
@@ -33,16 +33,13 @@ def rows_of(block: Block, asked: Question) -> list[Row]:
 
 
 def metric_of(values: pl.Series, measure: str, bounds: tuple[float, float] | None) -> Metric:
-    """The mean of a measure. Without ``bounds`` its range is [0, 1] where all ``values`` lie there, else unknown."""
-    known = values.drop_nulls().drop_nans()
-    if bounds is not None:
-        low, high = bounds
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise MeasurementUndefined("a range needs low < high", seen=f"{low} {high}", next_step="--range 0 1")
-    else:
-        inside = len(known) == 0 or bool(((known >= 0) & (known <= 1)).all())
-        low, high = (0.0, 1.0) if inside else (-math.inf, math.inf)
-    return Metric(measure, (measure,), first, ((low,), (high,)), low, high)
+    """The mean of a measure, between ``bounds`` where they are given."""
+    if bounds is None:
+        return mean_seen(measure, values.drop_nulls().to_numpy())
+    low, high = bounds
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise MeasurementUndefined("a range needs low < high", seen=f"{low} {high}", next_step="--range 0 1")
+    return mean_between(measure, low, high)
 
 
 @dataclass(frozen=True)

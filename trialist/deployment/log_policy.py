@@ -22,7 +22,7 @@ from trialist.logs.blocks import blocks_of
 from trialist.logs.facets import Facets
 from trialist.logs.table import INDEPENDENT
 from trialist.measurement.estimand import Estimand, estimate
-from trialist.measurement.metrics import Metric, mean_between
+from trialist.measurement.metrics import Metric, mean_seen
 from trialist.measurement.reading import index_items
 from trialist.measurement.score_table import ScoreTable
 from trialist.records import Cell, Claim, Decision, Estimate
@@ -147,11 +147,8 @@ def _estimate(
 
 
 def metric_of(scores: pl.DataFrame, measure: str) -> tuple[Metric, list[str]]:
-    """The mean of a measure, and what was assumed: from 0 to 1 where all its values lie there, else of unknown range,
-    which leaves a claim without bounds."""
+    """The mean of a measure, and what was assumed of its range."""
     values = scores["value"].drop_nulls()
-    inside = bool(values.is_between(0, 1).all())
-    low, high = (0.0, 1.0) if inside else (-math.inf, math.inf)
-    graded = inside and not bool(values.is_in([0.0, 1.0]).all())
-    said = [f"'{measure}' lies in [0, 1], which is taken as its range"] if graded else []
-    return mean_between(measure, low, high), said
+    metric = mean_seen(measure, values.to_numpy())
+    graded = math.isfinite(metric.high) and not bool(values.is_in([0.0, 1.0]).all())
+    return metric, [f"'{measure}' lies in [0, 1], which is taken as its range"] if graded else []

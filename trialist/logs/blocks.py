@@ -212,6 +212,10 @@ def _measures(parts: Mapping[str, Part], compare: tuple[str, str]) -> list[str]:
     return [f"{listed(names, 'measure')} of {arm} alone: not compared" for arm, names in alone if names]
 
 
+OF_THE_MODEL = frozenset({"model_digest", "model_sha", "model_revision", "model_num_parameters"})
+"""Settings that say which model it is: of two models they differ."""
+
+
 def _differences(first: Log, second: Log, compare: tuple[str, str]) -> list[str]:
     """What differs in how the two were asked, as far as the logs say."""
     a, b = first.source, second.source
@@ -226,7 +230,8 @@ def _differences(first: Log, second: Log, compare: tuple[str, str]) -> list[str]
         notes.append(
             f"{epochs[0]} answers an item in {compare[0]}, {epochs[1]} in {compare[1]}: their means are compared"
         )
-    keys = [key for key in {**a.settings, **b.settings} if a.settings.get(key) != b.settings.get(key)]
+    names = [key for key in {**a.settings, **b.settings} if key not in OF_THE_MODEL]
+    keys = [key for key in names if a.settings.get(key) != b.settings.get(key)]
     if keys and a.format == b.format:
         said = [f"{key} {_short(a.settings.get(key))} and {_short(b.settings.get(key))}" for key in keys]
         notes.append(f"settings differ between {compare[0]} and {compare[1]}: {listed(said, 'setting')}")

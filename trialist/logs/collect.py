@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -112,9 +111,8 @@ def collect(
 
 @cache
 def readers() -> tuple[Reader, ...]:
-    """The readers that are there, imported on first use."""
-    names = [f"trialist.logs.{name}" for name in READERS]
-    return tuple(importlib.import_module(name) for name in names if importlib.util.find_spec(name))  # pyright: ignore[reportReturnType]
+    """Imported on first use."""
+    return tuple(importlib.import_module(f"trialist.logs.{name}") for name in READERS)  # pyright: ignore[reportReturnType]
 
 
 def reader_of(path: Path) -> Reader | None:

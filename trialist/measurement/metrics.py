@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Means = NDArray[np.float64]
 
@@ -48,3 +49,12 @@ def mean_of(measure: str, name: str | None = None) -> Metric:
 def mean_between(measure: str, low: float, high: float) -> Metric:
     """The plain mean of a measure between ``low`` and ``high``, which may be infinite."""
     return Metric(measure, (measure,), first, ((low,), (high,)), low, high)
+
+
+def mean_seen(measure: str, values: ArrayLike) -> Metric:
+    """The plain mean of a measure whose range nobody states: [0, 1] where all ``values`` (n,), NaN left out, lie there,
+    else unknown, which leaves a claim without bounds."""
+    known = np.asarray(values, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    inside = bool(((known >= 0) & (known <= 1)).all())
+    return mean_between(measure, 0.0, 1.0) if inside else mean_between(measure, -math.inf, math.inf)

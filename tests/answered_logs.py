@@ -1,4 +1,4 @@
-"""Logs made by hand: a task, a model, answers and an old score."""
+"""Logs made by hand with answers: a task, a model, texts and an old score. Without texts: ``logs_made``."""
 
 from __future__ import annotations
 
