@@ -9,7 +9,7 @@ from answered_logs import Row, arms, item, log
 
 from trialist.deployment.log_policy import Judged, on_logs
 from trialist.deployment.policy import Policy
-from trialist.errors import SpecError
+from trialist.errors import MeasurementUndefined, SpecError
 from trialist.logs.arms import Arms
 from trialist.logs.facets import Facets
 from trialist.logs.log import Log
@@ -102,6 +102,20 @@ def test_an_absence_needs_an_arm_that_shows_it():
     assert verdicts(alone) == ["UNDECIDED"]
     assert "no positive control" in alone.decision.results[0].reason
     assert verdicts(judged(logs, {"arm": "new", "below": 0.1, "positive": "old"})) == ["PASS"]
+
+
+def test_a_grader_that_gave_only_0_and_1_may_have_given_more():
+    """Of 200 answers 190 got 0: at most .1 if a score is 0 or 1, and not if it can be 10."""
+    logs = arms(made(10, 200, model="new"), made(150, 200, model="old"))
+    claim = {"arm": "new", "below": 0.15, "positive": "old"}
+    plain, wide = judged(logs, claim), judged(logs, {**claim, "range": [0, 10]})
+    assert (verdicts(plain), verdicts(wide)) == (["PASS"], ["UNDECIDED"])
+    assert any("taken as 0 or 1" in note and "range: [low, high]" in note for note in plain.notes)
+    assert not any("range" in note for note in wide.notes)
+    with pytest.raises(MeasurementUndefined, match="beyond the range"):
+        judged(logs, {**claim, "range": [0, 0.5]})
+    with pytest.raises(ValueError, match="the lower one first"):
+        judged(logs, {**claim, "range": [1, 0]})
 
 
 def test_what_is_not_measured_never_passes_and_is_named():

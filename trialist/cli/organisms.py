@@ -178,7 +178,9 @@ def _show_grid(result: GridResult) -> None:
         planted = [row.realised[name] for name in row.plants if name in row.realised]
         se = planted[0].se if planted else None
         realised = f"{planted[0].value:.3f}" if planted else "-"
-        rows.append({"organism": row.id, "status": row.status, "realised": realised, "se": f"{se:.3f}" if se else "-"})
+        rows.append(
+            {"organism": row.id, "status": row.status, "realised": realised, "se": "-" if se is None else f"{se:.3f}"}
+        )
     show_rows(rows)
     for row in result.failed:
         print(f"\n{row.id} failed: {row.error}")

@@ -17,12 +17,13 @@ import polars as pl
 from trialist.deployment.gate import decide
 from trialist.deployment.log_claims import Asked, Logs, arm_of, asked_of, not_measured
 from trialist.deployment.policy import Policy
+from trialist.errors import MeasurementUndefined
 from trialist.logs.arms import Arms
 from trialist.logs.blocks import blocks_of
 from trialist.logs.facets import Facets
 from trialist.logs.table import INDEPENDENT
 from trialist.measurement.estimand import Estimand, estimate
-from trialist.measurement.metrics import Metric, mean_seen
+from trialist.measurement.metrics import Metric, mean_between, mean_seen
 from trialist.measurement.reading import index_items
 from trialist.measurement.score_table import ScoreTable
 from trialist.records import Cell, Claim, Decision, Estimate
@@ -79,7 +80,7 @@ def _measured(one: Asked, policy: Policy, logs: Logs) -> Iterator[tuple[Claim, l
     table, notes = source.table, list(source.notes)
     cells = sorted(cell for cell in table.cells() if cell.arm == claim.cell.arm)
     others = sorted(cell for cell in table.cells() if claim.contrast and cell.arm == claim.contrast.arm)
-    metric, said = metric_of(source.scores, one.measure)
+    metric, said = metric_of(source.scores, one.measure, entry.range)
     controls = _controls(one, logs, positive, metric, claim) if positive else []
     for cell in cells or [claim.cell]:
         contrast = None
@@ -146,9 +147,26 @@ def _estimate(
     return estimate(table, table.index, estimand)
 
 
-def metric_of(scores: pl.DataFrame, measure: str) -> tuple[Metric, list[str]]:
-    """The mean of a measure, and what was assumed of its range."""
+def metric_of(
+    scores: pl.DataFrame, measure: str, limits: tuple[float, float] | None = None
+) -> tuple[Metric, list[str]]:
+    """The mean of a measure between ``limits``, or what was assumed of its range. Raises MeasurementUndefined for a
+    value beyond them."""
     values = scores["value"].drop_nulls()
+    if limits is not None:
+        beyond = values.filter(~values.is_between(*limits))
+        if len(beyond):
+            raise MeasurementUndefined(
+                f"'{measure}' has values beyond the range that the policy gives it", seen=f"{beyond[0]:g}",
+                allowed=f"{limits[0]:g} to {limits[1]:g}", next_step="correct 'range' in the policy",
+            )  # fmt: skip
+        return mean_between(measure, *limits), []
     metric = mean_seen(measure, values.to_numpy())
-    graded = math.isfinite(metric.high) and not bool(values.is_in([0.0, 1.0]).all())
-    return metric, [f"'{measure}' lies in [0, 1], which is taken as its range"] if graded else []
+    if math.isinf(metric.high):
+        return metric, [f"the range of '{measure}' isn't known, so its claims have no bounds: {_STEP}"]
+    if values.is_in([0.0, 1.0]).all():
+        return metric, [f"'{measure}' is taken as 0 or 1, as all its values are: if it can have others, {_STEP}"]
+    return metric, [f"'{measure}' lies in [0, 1], which is taken as its range: if it is another, {_STEP}"]
+
+
+_STEP = "give the claim 'range: [low, high]'"

@@ -52,6 +52,7 @@ class PolicyClaim(BaseModel):
     claim's sentence is its name.
     ``positive`` is the arm that must show, under the same threat and dose, the thing that is claimed to be absent.
     ``null`` is the outcome of items that were never trained: what the attack teaches by itself.
+    ``range`` is the lowest and the highest value that a metric of logs can have.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,6 +73,7 @@ class PolicyClaim(BaseModel):
     null: str = ""
     confidence: Confidence | None = None
     on_fail: OnFail = "hold"
+    range: tuple[Number, Number] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -212,6 +214,13 @@ def _misfits(claim: Mapping[str, Any]) -> Iterator[Problem]:
     if claim.get("outcome") and (claim.get("task") or claim.get("metric")):
         allowed = "outcome (of a trial), or task and metric (of logs)"
         yield misfit("outcome", "a claim is about a trial or about logs", allowed, "keep one of them")
+    limits: Any = claim.get("range")
+    pair: list[Any] = list(cast(list[Any], limits)) if isinstance(limits, (list, tuple)) else []
+    if len(pair) == 2 and all(map(_is_number, pair)) and not pair[0] < pair[1]:
+        seen = show("range", [float(limit) for limit in pair])  # as the parsed claim has it: told once
+        yield Problem(
+            "a range is the lowest and the highest value", seen, "two numbers, the lower one first", "", ("range",)
+        )
     has_dose = claim.get("dose") is not None
     if claim.get("threat") and not has_dose:
         yield misfit("threat", "a threat needs a dose", next_step="add 'dose: ...'")
@@ -228,7 +237,7 @@ def _misfits(claim: Mapping[str, Any]) -> Iterator[Problem]:
 
 def not_of_a_trial(claim: Mapping[str, Any]) -> Iterator[Problem]:
     """What keeps a claim, as plain values, from being about a trial."""
-    for key in ("task", "metric"):
+    for key in ("task", "metric", "range"):
         if claim.get(key):
             step = "name an outcome of the trial with 'outcome: ...'"
             yield Problem(f"'{key}' is for claims about logs", show(key, claim[key]), "arm, outcome", step, (key,))
