@@ -108,9 +108,9 @@ def test_the_scoring_benchmark_prints_its_rows() -> None:
     options = ["--random", "tiny", "--items", ".02", "--threads", "1", "--batches", "16", "--json"]
     program = [sys.executable, ROOT / "benchmarks/scoring.py", *options]
     found = subprocess.run(program, capture_output=True, text=True, check=True)
-    # A processor with fast bf16 gets rows of its own.
+    # How many rows are about bf16 depends on the processor.
     rows = [row for row in json.loads(found.stdout.splitlines()[-1])["rows"] if not row["name"].startswith("bf16")]
-    assert len(rows) == 8
+    assert len(rows) == 7
     for row in rows[:4]:
         assert float(row["note"].split()[2].rstrip(";")) < 1e-4, row
 
