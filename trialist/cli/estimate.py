@@ -45,7 +45,9 @@ def answer_of(collection: Collection, question: Question) -> Answers:
     if "stratum" in question.by and not any(row.stratum for row in rows):
         raise DataError("no item has a stratum", next_step="name the column or metadata key of strata with --stratum")
     notes = (*collection.notes, *arms.notes, *_of_logs(collection, blocks), *_of_rows(blocks, rows, question))
-    return Answers(tuple(arms.logs), tuple(rows), notes, tuple(_paired(blocks)), collection.losses)
+    return Answers(
+        tuple(arms.logs), tuple(rows), notes, tuple(_paired(blocks)), collection.losses, tuple(blocks), compare
+    )
 
 
 def _check(asked: Question) -> None:

@@ -48,8 +48,7 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def losses_of(found: Answers) -> Iterator[str]:
     for loss in found.losses[:NUM_LOSSES]:
-        sample = f", sample {loss.sample}" if loss.sample else ""
-        yield f"lost: {loss.path}{sample}: {loss.what}"
+        yield f"lost: {loss.sentence}"
     if len(found.losses) > NUM_LOSSES:
         yield f"lost: {len(found.losses) - NUM_LOSSES:,} more, all of them in --json"
 

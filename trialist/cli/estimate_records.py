@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from trialist.errors import NameUnknown
+from trialist.logs.blocks import Block
 from trialist.logs.facets import Facets
 from trialist.logs.log import Loss
 from trialist.logs.table import Columns
@@ -124,6 +125,8 @@ class Answers:
     notes: tuple[str, ...]
     paired: tuple[Paired, ...] = ()
     losses: tuple[Loss, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    compare: tuple[str, str] | None = None
 
 
 def checked(asked: Question) -> Question:

@@ -112,8 +112,7 @@ def _of_logs(policy: Path | None, runs: Sequence[Path], cluster: str | None, sil
         f"policy {policy}, sha256 {identity['policy sha256'][:12]}: no trial registered it before the answers; its "
         "version history shows when it was written"
     )
-    losses = [f"lost: {loss.path}{f', sample {loss.sample}' if loss.sample else ''}: {loss.what}"
-              for loss in collection.losses]  # fmt: skip
+    losses = [f"lost: {loss.sentence}" for loss in collection.losses]
     more = [f"{len(losses) - 5} more losses"] if len(losses) > 5 else []
     about = {**identity, "logs": ", ".join(str(run) for run in runs)}
     notes = (*found.notes, *collection.notes, *losses[:5], *more, said)

@@ -60,9 +60,9 @@ def estimate(
 ) -> int:
     """Value, interval and comparison of runs that exist. With --claim exit code 0 PASS, 3 UNDECIDED, 4 FAIL."""
     from trialist.cli import estimate as command
+    from trialist.cli.bar import bar
     from trialist.cli.estimate_screen import show
     from trialist.cli.output import print_json
-    from trialist.cli.reading import reading
     from trialist.logs.facets import ITEM, Facets
     from trialist.logs.table import Columns
     from trialist.measurement.claims import threshold_of
@@ -76,7 +76,7 @@ def estimate(
         None if claim is None else threshold_of(claim, confidence), margin, bounds, population=cast(Any, population),
         about=cast(Any, about), bank_size=bank_size, missing=cast(Any, missing), sizes=cast(Any, sizes),
     )  # fmt: skip
-    with reading(silent=as_json) as progress:
+    with bar("reading", silent=as_json) as progress:
         found = command.answer(runs, question, progress)
     code = command.exit_code(found)
     print_json({"exit_code": code, **command.record(found)}) if as_json else show(found, level=level)

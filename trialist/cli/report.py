@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from trialist.cli.output import print_json
-from trialist.errors import MeasurementUndefined
 
 REGISTRATION = "trial.json"
 FILE = Path("trialist-report.html")
@@ -58,8 +57,7 @@ def _of_logs(runs: Sequence[Path], wanted: Wanted, out: Path, *, silent: bool) -
     from trialist.cli.bar import bar
     from trialist.cli.estimate import Question, answer_of
     from trialist.folder import storage_error
-    from trialist.logs.arms import arms_of, compared
-    from trialist.logs.blocks import blocks_of
+    from trialist.logs.arms import arms_of
     from trialist.logs.collect import collect
     from trialist.logs.facets import Facets
     from trialist.measurement.interval import check_share
@@ -70,24 +68,16 @@ def _of_logs(runs: Sequence[Path], wanted: Wanted, out: Path, *, silent: bool) -
     compare = wanted.compare
     with bar("reading", silent=silent) as progress:
         collection = collect(runs, full=True, progress=progress)
-    arms = arms_of(collection)
-    if compare is None and len(arms.logs) == 2:
-        one, other = arms.logs
-        compare = (one, other)
-    if compare is not None and compare[0] == compare[1]:
-        raise MeasurementUndefined("an arm compared with itself", seen=compare[0], allowed="two arms")
-    names = None
-    if compare is not None:
-        arms, names = compared(arms, *compare)
-    question = Question(facets=Facets(wanted.cluster), compare=names, level=wanted.level, margin=wanted.margin)
+    if compare is None and len(arms := list(arms_of(collection).logs)) == 2:
+        compare = (arms[0], arms[1])
+    question = Question(facets=Facets(wanted.cluster), compare=compare, level=wanted.level, margin=wanted.margin)
     found = answer_of(collection, question)
     rows = tuple(
         Row(row.task, row.measure, row.arms, row.difference, row.words, row.judged, row.detectable,
             tuple(Told(one.arm, one.metric, one.value, one.ours, one.why) for one in row.stated))
         for row in found.rows
     )  # fmt: skip
-    blocks = blocks_of(arms, names, question.facets)
-    evidence = LogEvidence(blocks, tuple(arms.logs), rows, names, collection.losses, found.notes, wanted.level)
+    evidence = LogEvidence(found.blocks, found.arms, rows, found.compare, found.losses, found.notes, wanted.level)
     page = render_logs(evidence, version=__version__, most_items=wanted.items)
     try:
         out.write_text(page, encoding="utf-8")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 from trialist.folder import schema_of
 from trialist.logs.log import Loss
@@ -33,10 +35,10 @@ SHOWN = 50
 def content_hash(text: str, options: Sequence[str], target: str) -> str:
     """Equal exactly where the model was asked the same, whatever the item's id: SHA-256 of the canonical JSON of
     [input, options, target]."""
-    return sha256_hex(_canonical([text, list(options), target]).encode())
+    return sha256_hex(canonical([text, list(options), target]).encode())
 
 
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 """``records.canonical_json`` for what is plain JSON already."""
 
 
@@ -146,7 +148,7 @@ class Gathering:
         self, name: str, *, text: str, options: Sequence[str], target: int | None, reference: str, hashed: str,
         metadata: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        told = _canonical(metadata)
+        told = canonical(metadata)
         self._items.add(name, hashed, text, list(options), target, reference, name, "", told)
 
     def attempt(self, item: str, epoch: int) -> None:
@@ -196,7 +198,7 @@ class Gathering:
     def _facts(self, scores: pl.DataFrame, measure: str) -> tuple[str, ScorerKind, ValueKind]:
         scorer, scorer_kind, kind, is_unit = self.scorers[measure]
         values = scores.filter(pl.col("measure") == measure)["value"].drop_nulls()
-        return scorer, scorer_kind, kind or kind_of(values, is_unit=is_unit)
+        return scorer, scorer_kind, kind or kind_of(values.to_numpy(), is_unit=is_unit)
 
 
 def _in_place(table: pl.DataFrame, constants: Mapping[str, Any], columns: Mapping[str, str]) -> pl.DataFrame:
@@ -205,9 +207,10 @@ def _in_place(table: pl.DataFrame, constants: Mapping[str, Any], columns: Mappin
     return full.select([pl.col(name).cast(kind) for name, kind in schema_of(columns).items()])
 
 
-def kind_of(values: Iterable[float], *, is_unit: bool) -> ValueKind:
-    """binary where all values are 0 or 1, bounded where all lie between and may not lie outside, real otherwise."""
-    seen = set(values)
-    if seen <= {0.0, 1.0}:
+def kind_of(values: ArrayLike, *, is_unit: bool) -> ValueKind:
+    """binary where all ``values`` (n,) are 0 or 1, bounded where all lie between and may not lie outside, real
+    otherwise."""
+    seen = np.asarray(values, dtype=np.float64)
+    if ((seen == 0) | (seen == 1)).all():
         return "binary"
-    return "bounded" if is_unit and all(0 <= value <= 1 for value in seen) else "real"
+    return "bounded" if is_unit and ((seen >= 0) & (seen <= 1)).all() else "real"

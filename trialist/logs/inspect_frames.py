@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trialist.logs.gathering import kind_of
 from trialist.logs.inspect_json import clean
 from trialist.logs.inspect_sample import Sample
 from trialist.logs.inspect_scores import NO_VALUE, Scorer, measure_name, shows_grading, values
@@ -247,9 +248,10 @@ class Tables:
         for row, reason in enumerate(self._set_aside):
             if reason:
                 found[row], reasons[row] = np.nan, reason
+        kind = kind_of(found[~np.isnan(found)], is_unit=True)
         frame = pl.DataFrame({"value": found, "reason": reasons}, schema={"value": pl.Float64, "reason": pl.String})
         frame = self._keyed(frame).with_columns(
-            value=pl.col("value").fill_nan(None), measure=pl.lit(measure), kind=pl.lit(_kind(found)),
+            value=pl.col("value").fill_nan(None), measure=pl.lit(measure), kind=pl.lit(kind),
             scorer=pl.lit(scorer), scorer_version=pl.lit(self._place.version),
             scorer_kind=pl.lit("judge" if known.is_judge else "program"), weight=pl.lit(1.0),
         )  # fmt: skip
@@ -283,13 +285,6 @@ def _sorted(frame: pl.DataFrame, first: Any, second: Any) -> pl.DataFrame:
     keys = [np.asarray(first)] if second is None else [np.asarray(second), np.asarray(first)]
     places = np.lexsort(keys)
     return frame if (places[1:] > places[:-1]).all() else frame[places]
-
-
-def _kind(found: np.ndarray[Any, np.dtype[np.float64]]) -> str:
-    known = found[~np.isnan(found)]
-    if ((known == 0) | (known == 1)).all():
-        return "binary"
-    return "bounded" if ((known >= 0) & (known <= 1)).all() else "real"
 
 
 def _metadata(metadata: Mapping[str, Any], name: str) -> str:

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from trialist.logs.gathering import canonical, plain
 from trialist.logs.inspect_zip import Damaged
 
-ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 SPACE = " \t\n\r"
 DOUBTFUL = 64
 """An error this near to the end of what was read may only mean that more has to be read."""
@@ -44,20 +44,12 @@ def clean(text: str) -> str:
 def plain_json(value: Any) -> str:
     """JSON text; numbers that aren't finite as words. Raises Damaged."""
     try:
-        text = ENCODE(value) if value != {} else "{}"
+        text = canonical(value) if value != {} else "{}"
     except ValueError:
-        text = ENCODE(_finite(value))
+        text = canonical(plain(value))
     except RecursionError as error:
         raise Damaged("is nested too deeply") from error
     return clean(text)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in table(value).items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in listed(value)]
-    return str(value) if isinstance(value, float) and value - value != 0 else value
 
 
 def loads(data: bytes) -> Any:

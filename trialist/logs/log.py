@@ -55,6 +55,10 @@ class Loss:
     sample: str
     what: str
 
+    @property
+    def sentence(self) -> str:
+        return f"{self.path}{f', sample {self.sample}' if self.sample else ''}: {self.what}"
+
 
 @dataclass(frozen=True)
 class Log:
